@@ -1,0 +1,185 @@
+#include "store/catalog/batch.h"
+
+#include <limits>
+#include <tuple>
+
+#include "store/catalog/rows.h"
+#include "store/catalog/touched.h"
+
+namespace varve {
+namespace {
+
+constexpr const char* kInsertCommit =
+    "INSERT INTO commits (lsn, time_ns, kind, touched) VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kPutSnapshot =
+    "INSERT OR REPLACE INTO snapshot (name, lsn, time_ns) VALUES (?1, ?2, ?3)";
+constexpr const char* kRemoveSnapshot = "DELETE FROM snapshot WHERE name = ?1";
+
+constexpr auto kLargestKey = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+
+// Pieces as they are at rest: what was pending has its place by now.
+PieceList AtRest(const PieceList& pieces) {
+  PieceList result = pieces;
+  for (Piece& piece : result) {
+    if (piece.pending == nullptr) continue;
+    const auto place = piece.pending->place();
+    CHECK(place.has_value(), "a change reaches the catalog before its bytes have a place");
+    piece.extent = *place;
+    piece.pending.reset();
+  }
+  return result;
+}
+
+}  // namespace
+
+Status Batch::NoteId(std::uint64_t id) {
+  if (id >= kLargestKey) {
+    return Error(ErrorCode::kInvalidArgument, "change " + std::to_string(lsn_) + ": number " +
+                                                  std::to_string(id) + " is too large");
+  }
+  progress_.highest_id = std::max(progress_.highest_id, id);
+  return {};
+}
+
+Status Batch::Add(const Change& change) {
+  if (change.lsn <= progress_.applied_lsn || change.lsn.value >= kLargestKey) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "change " + std::to_string(change.lsn.value) + " does not come after " +
+                     std::to_string(progress_.applied_lsn.value));
+  }
+  lsn_ = change.lsn.value;
+  for (const Operation& operation : change.operations) {
+    RETURN_IF_ERROR(std::visit([this](const auto& op) { return Do(op); }, operation));
+  }
+  progress_.applied_lsn = change.lsn;
+  progress_.applied_time_ns = change.time_ns;
+  const ByteVector touched = EncodeTouched(change);
+  return database_.Run(kInsertCommit, lsn_, change.time_ns,
+                       static_cast<std::int64_t>(change.kind), ByteSpan(touched));
+}
+
+Status Batch::Do(const PutInode& op) {
+  RETURN_IF_ERROR(NoteId(op.inode.value));
+  RETURN_IF_ERROR(NoteId(op.attributes.body.value));
+  RETURN_IF_ERROR(NoteId(op.attributes.parent.value));
+  inodes_.push_back({op.inode.value, lsn_, &op.attributes});
+  if (op.attributes.body) body_owners_.push_back({op.attributes.body.value, op.inode.value, lsn_});
+  return {};
+}
+
+Status Batch::Do(const RemoveInode& op) {
+  RETURN_IF_ERROR(NoteId(op.inode.value));
+  inodes_.push_back({op.inode.value, lsn_, nullptr});
+  return {};
+}
+
+Status Batch::Do(const PutEntry& op) {
+  RETURN_IF_ERROR(NoteId(op.parent.value));
+  RETURN_IF_ERROR(NoteId(op.entry.inode.value));
+  RETURN_IF_ERROR(NoteId(op.entry.cookie));
+  entries_.push_back({op.parent.value, op.entry.name, lsn_, &op.entry});
+  return {};
+}
+
+Status Batch::Do(const RemoveEntry& op) {
+  RETURN_IF_ERROR(NoteId(op.parent.value));
+  entries_.push_back({op.parent.value, op.name, lsn_, nullptr});
+  return {};
+}
+
+Status Batch::Do(const PutXattr& op) {
+  RETURN_IF_ERROR(NoteId(op.inode.value));
+  xattrs_.push_back({op.inode.value, op.name, lsn_, &op.value});
+  return {};
+}
+
+Status Batch::Do(const RemoveXattr& op) {
+  RETURN_IF_ERROR(NoteId(op.inode.value));
+  xattrs_.push_back({op.inode.value, op.name, lsn_, nullptr});
+  return {};
+}
+
+Result<PieceList*> Batch::ChunkState(BodyId body, ChunkIndex chunk) {
+  const auto [it, is_new] = chunk_states_.try_emplace({body.value, chunk});
+  if (is_new) {
+    auto pieces = ReadChunk(database_, body, chunk, kLsnNow);
+    if (!pieces.ok()) return pieces.error();
+    it->second = std::move(pieces).value();
+  }
+  return &it->second;
+}
+
+void Batch::AddChunkRow(BodyId body, ChunkIndex chunk, const PieceList& pieces) {
+  ByteVector blob;
+  if (!pieces.empty()) {
+    Encoder out;
+    EncodePieces(pieces, out);
+    blob = out.Take();
+  }
+  // Several operations of one change on one chunk make one row: the last counts.
+  chunks_.push_back({body.value, chunk, lsn_, std::move(blob)});
+}
+
+Status Batch::Do(const WriteChunk& op) {
+  RETURN_IF_ERROR(NoteId(op.body.value));
+  if (op.chunk >= kLargestKey) {
+    return Error(ErrorCode::kInvalidArgument, "a chunk beyond any file");
+  }
+  ASSIGN_OR_RETURN(PieceList * state, ChunkState(op.body, op.chunk));
+  *state = Overlay(*state, AtRest(op.pieces), Holes::kDrop);
+  AddChunkRow(op.body, op.chunk, *state);
+  return {};
+}
+
+Status Batch::Do(const PutChunk& op) {
+  RETURN_IF_ERROR(NoteId(op.body.value));
+  if (op.chunk >= kLargestKey) {
+    return Error(ErrorCode::kInvalidArgument, "a chunk beyond any file");
+  }
+  PieceList& state = chunk_states_[{op.body.value, op.chunk}];
+  state = Overlay({}, AtRest(op.pieces), Holes::kDrop);
+  AddChunkRow(op.body, op.chunk, state);
+  return {};
+}
+
+Status Batch::Do(const CutChunks& op) {
+  RETURN_IF_ERROR(NoteId(op.body.value));
+  ASSIGN_OR_RETURN(const auto stored,
+                   ReadChunkStates(database_, op.body, op.first, kLargestKey, kLsnNow,
+                                   Load::kPresence));
+  for (const auto& state : stored) {
+    if (state.empty) continue;
+    const auto [it, is_new] = chunk_states_.try_emplace({op.body.value, state.chunk});
+    if (is_new) AddChunkRow(op.body, state.chunk, {});
+  }
+  for (auto it = chunk_states_.lower_bound({op.body.value, op.first});
+       it != chunk_states_.end() && it->first.first == op.body.value; ++it) {
+    if (it->second.empty()) continue;
+    it->second.clear();
+    AddChunkRow(op.body, it->first.second, {});
+  }
+  return {};
+}
+
+Status Batch::Do(const PutSnapshot& op) {
+  return database_.Run(kPutSnapshot, std::string_view(op.name), op.lsn.value, op.time_ns);
+}
+
+Status Batch::Do(const RemoveSnapshot& op) {
+  return database_.Run(kRemoveSnapshot, std::string_view(op.name));
+}
+
+Status Batch::Do(const PutSegment& op) {
+  segments_[op.segment.id.value] = &op.segment;
+  return {};
+}
+
+Status Batch::Do(const PutStripe& op) {
+  if (op.stripe.id.value >= kLargestKey) {
+    return Error(ErrorCode::kInvalidArgument, "a stripe's number is too large");
+  }
+  stripes_[op.stripe.id.value] = &op.stripe;
+  return {};
+}
+
+}  // namespace varve

@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <tuple>
+
+#include "store/catalog/batch.h"
+#include "store/catalog/rows.h"
+
+namespace varve {
+namespace {
+
+constexpr const char* kInsertInode =
+    "INSERT INTO inode (ino, from_lsn, " VARVE_INODE_COLUMNS
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+constexpr const char* kInsertInodeTombstone = "INSERT INTO inode (ino, from_lsn) VALUES (?1, ?2)";
+constexpr const char* kInsertOrphan = "INSERT OR IGNORE INTO orphan (ino) VALUES (?1)";
+constexpr const char* kDeleteOrphan = "DELETE FROM orphan WHERE ino = ?1";
+constexpr const char* kInsertEntry =
+    "INSERT INTO entry (parent, name, from_lsn, ino, type, cookie) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+constexpr const char* kInsertListing =
+    "INSERT OR REPLACE INTO listing (parent, cookie, name, ino, type) "
+    "VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr const char* kDeleteListing =
+    "DELETE FROM listing WHERE parent = ?1 AND cookie = ?2 AND name = ?3";
+constexpr const char* kInsertChunk =
+    "INSERT INTO chunk (body, idx, from_lsn, pieces) VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kInsertXattr =
+    "INSERT INTO xattr (ino, name, from_lsn, value) VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kInsertBodyOwner =
+    "INSERT OR IGNORE INTO body_owner (body, ino, from_lsn) VALUES (?1, ?2, ?3)";
+constexpr const char* kPutSegment =
+    "INSERT OR REPLACE INTO segment (id, descriptor) VALUES (?1, ?2)";
+constexpr const char* kPutStripe =
+    "INSERT OR REPLACE INTO stripe (id, bytes, descriptor) VALUES (?1, ?2, ?3)";
+
+// In the order of their keys, and of those with one key only the last: it is what the change means.
+template <typename Row>
+void SortByKey(std::vector<Row>& rows) {
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.key() < b.key(); });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i + 1 < rows.size() && rows[i].key() == rows[i + 1].key()) continue;
+    if (kept != i) rows[kept] = std::move(rows[i]);
+    ++kept;
+  }
+  rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(kept), rows.end());
+}
+
+// Kept bit for bit; SQLite's integers are signed.
+std::int64_t Bits(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+}  // namespace
+
+Status Batch::Write() {
+  RETURN_IF_ERROR(WriteInodes());
+  RETURN_IF_ERROR(WriteEntries());
+  RETURN_IF_ERROR(WriteChunks());
+  RETURN_IF_ERROR(WriteXattrs());
+  RETURN_IF_ERROR(WriteBodyOwners());
+  RETURN_IF_ERROR(WriteStorage());
+  return WriteProgress(database_, progress_);
+}
+
+Status Batch::WriteInodes() {
+  SortByKey(inodes_);
+  for (std::size_t i = 0; i < inodes_.size(); ++i) {
+    const InodeRow& row = inodes_[i];
+    if (const InodeAttributes* a = row.attributes; a != nullptr) {
+      RETURN_IF_ERROR(database_.Run(kInsertInode, row.inode, row.lsn, a->mode, a->uid, a->gid,
+                                    a->nlink, Bits(a->size), Bits(a->rdev), a->atime_ns,
+                                    a->mtime_ns, a->ctime_ns, a->birth_ns, a->body.value,
+                                    a->parent.value, std::string_view(a->target)));
+    } else {
+      RETURN_IF_ERROR(database_.Run(kInsertInodeTombstone, row.inode, row.lsn));
+    }
+    const bool is_last = i + 1 == inodes_.size() || inodes_[i + 1].inode != row.inode;
+    if (is_last) RETURN_IF_ERROR(SettleOrphan(row));
+  }
+  return {};
+}
+
+Status Batch::SettleOrphan(const InodeRow& last) {
+  const bool is_orphan = last.attributes != nullptr && last.attributes->nlink == 0;
+  const bool was_orphan = orphans_.contains(last.inode);
+  if (is_orphan && !was_orphan) {
+    new_orphans_.push_back(last.inode);
+    return database_.Run(kInsertOrphan, last.inode);
+  }
+  if (!is_orphan && was_orphan) {
+    gone_orphans_.push_back(last.inode);
+    return database_.Run(kDeleteOrphan, last.inode);
+  }
+  return {};
+}
+
+Status Batch::WriteEntries() {
+  SortByKey(entries_);
+  std::vector<ListingRow> gone;
+  std::vector<ListingRow> come;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const EntryRow& row = entries_[i];
+    if (i == 0 || entries_[i - 1].owner() != row.owner()) {
+      ASSIGN_OR_RETURN(auto before,
+                       ReadEntryAt(database_, InodeId(row.parent), row.name, kLsnNow));
+      if (before) gone.push_back({row.parent, std::move(*before)});
+    }
+    const Entry* entry = row.entry;
+    RETURN_IF_ERROR(database_.Run(kInsertEntry, row.parent, row.name, row.lsn,
+                                  entry != nullptr ? entry->inode.value : std::uint64_t{0},
+                                  entry != nullptr ? entry->type : 0u,
+                                  entry != nullptr ? entry->cookie : Cookie{0}));
+    const bool is_last = i + 1 == entries_.size() || entries_[i + 1].owner() != row.owner();
+    if (is_last && entry != nullptr) come.push_back({row.parent, *entry});
+  }
+  return WriteListing(gone, come);
+}
+
+Status Batch::WriteListing(const std::vector<ListingRow>& gone,
+                           const std::vector<ListingRow>& come) {
+  // First everything that goes: two names may have exchanged their cookies.
+  for (const auto& [parent, entry] : gone) {
+    RETURN_IF_ERROR(
+        database_.Run(kDeleteListing, parent, entry.cookie, std::string_view(entry.name)));
+  }
+  std::vector<const ListingRow*> sorted;
+  sorted.reserve(come.size());
+  for (const ListingRow& row : come) sorted.push_back(&row);
+  std::sort(sorted.begin(), sorted.end(), [](const ListingRow* a, const ListingRow* b) {
+    return std::pair(a->parent, a->entry.cookie) < std::pair(b->parent, b->entry.cookie);
+  });
+  for (const ListingRow* row : sorted) {
+    const Entry& entry = row->entry;
+    RETURN_IF_ERROR(database_.Run(kInsertListing, row->parent, entry.cookie,
+                                  std::string_view(entry.name), entry.inode.value, entry.type));
+  }
+  return {};
+}
+
+Status Batch::WriteChunks() {
+  SortByKey(chunks_);
+  for (const ChunkRow& row : chunks_) {
+    RETURN_IF_ERROR(
+        database_.Run(kInsertChunk, row.body, row.chunk, row.lsn, ByteSpan(row.pieces)));
+  }
+  return {};
+}
+
+Status Batch::WriteXattrs() {
+  SortByKey(xattrs_);
+  for (const XattrRow& row : xattrs_) {
+    if (row.value != nullptr) {
+      RETURN_IF_ERROR(database_.Run(kInsertXattr, row.inode, row.name, row.lsn,
+                                    std::string_view(*row.value)));
+    } else {
+      RETURN_IF_ERROR(database_.Run(kInsertXattr, row.inode, row.name, row.lsn, nullptr));
+    }
+  }
+  return {};
+}
+
+Status Batch::WriteBodyOwners() {
+  SortByKey(body_owners_);
+  const BodyOwnerRow* previous = nullptr;
+  for (const BodyOwnerRow& row : body_owners_) {
+    const bool known =
+        previous != nullptr && previous->body == row.body && previous->inode == row.inode;
+    previous = &row;
+    if (known) continue;
+    RETURN_IF_ERROR(database_.Run(kInsertBodyOwner, row.body, row.inode, row.lsn));
+  }
+  return {};
+}
+
+Status Batch::WriteStorage() {
+  for (const auto& [id, segment] : segments_) {
+    Encoder out;
+    EncodeSegment(*segment, out);
+    RETURN_IF_ERROR(database_.Run(kPutSegment, id, out.bytes()));
+  }
+  for (const auto& [id, stripe] : stripes_) {
+    Encoder out;
+    EncodeStripe(*stripe, out);
+    const std::uint64_t bytes =
+        static_cast<std::uint64_t>(stripe->columns()) * stripe->fragment_bytes;
+    RETURN_IF_ERROR(database_.Run(kPutStripe, id, bytes, out.bytes()));
+  }
+  return {};
+}
+
+}  // namespace varve

@@ -1,0 +1,49 @@
+#include "store/catalog/batch.h"
+#include "store/catalog/catalog_impl.h"
+
+namespace varve {
+namespace {
+
+// Takes back what a transaction did, whatever became of it.
+class Rollback {
+ public:
+  explicit Rollback(Database& database) : database_(&database) {}
+  ~Rollback() {
+    // SQLite may have rolled back by itself. If rolling back fails, so does everything after it: the
+    // disk is gone.
+    if (database_ != nullptr && database_->InTransaction()) (void)database_->Run("ROLLBACK");
+  }
+  Rollback(const Rollback&) = delete;
+  Rollback& operator=(const Rollback&) = delete;
+  void Dismiss() { database_ = nullptr; }
+
+ private:
+  Database* database_;
+};
+
+}  // namespace
+
+Status Catalog::Apply(std::span<const Change* const> changes) {
+  Impl& impl = *impl_;
+  std::lock_guard lock(impl.writer_mutex);
+  const Lsn applied = applied_lsn();
+  while (!changes.empty() && changes.front()->lsn <= applied) changes = changes.subspan(1);
+  if (changes.empty()) return {};
+
+  Database& database = *impl.writer;
+  if (impl.vfs->log_bytes() > kLogLimitBytes) RETURN_IF_ERROR(impl.FoldLogLocked());
+  RETURN_IF_ERROR(database.Run("BEGIN IMMEDIATE"));
+  Rollback rollback(database);
+  Batch batch(database, {applied, applied_time_ns(), highest_id()}, impl.orphans);
+  for (const Change* change : changes) RETURN_IF_ERROR(batch.Add(*change));
+  RETURN_IF_ERROR(batch.Write());
+  RETURN_IF_ERROR(database.Run("COMMIT"));
+  rollback.Dismiss();
+
+  for (const std::uint64_t inode : batch.new_orphans()) impl.orphans.insert(inode);
+  for (const std::uint64_t inode : batch.gone_orphans()) impl.orphans.erase(inode);
+  impl.Publish(batch.progress());
+  return {};
+}
+
+}  // namespace varve

@@ -1,0 +1,191 @@
+// Time and history.
+#include <algorithm>
+
+#include "store/catalog/catalog_impl.h"
+#include "store/catalog/rows.h"
+#include "store/catalog/touched.h"
+
+namespace varve {
+namespace {
+
+constexpr const char* kCommitAt =
+    "SELECT lsn, time_ns FROM commits WHERE lsn <= ?1 ORDER BY lsn DESC LIMIT 1";
+constexpr const char* kCommitsUp =
+    "SELECT lsn, time_ns, kind, touched FROM commits "
+    "WHERE lsn BETWEEN ?1 AND ?2 ORDER BY lsn LIMIT ?3";
+constexpr const char* kCommitsDown =
+    "SELECT lsn, time_ns, kind, touched FROM commits "
+    "WHERE lsn BETWEEN ?1 AND ?2 ORDER BY lsn DESC LIMIT ?3";
+constexpr const char* kEntryVersions =
+    "SELECT name, ino, type, cookie, from_lsn FROM entry "
+    "WHERE parent = ?1 AND name = ?2 ORDER BY from_lsn";
+constexpr const char* kInodeVersions =
+    "SELECT from_lsn, " VARVE_INODE_COLUMNS " FROM inode WHERE ino = ?1 ORDER BY from_lsn";
+constexpr const char* kNamesOf =
+    "SELECT name, from_lsn FROM entry INDEXED BY entry_of_inode "
+    "WHERE ino = ?1 AND ino <> 0 AND parent = ?2 AND from_lsn <= ?3";
+constexpr const char* kSnapshots = "SELECT name, lsn, time_ns FROM snapshot ORDER BY lsn, name";
+constexpr const char* kOrphans = "SELECT ino FROM orphan ORDER BY ino";
+
+// Commits read before the connection is given back and they are visited.
+constexpr std::uint64_t kCommitsAtOnce = 256;
+
+struct Moment {
+  std::uint64_t lsn = 0;
+  TimeNs time_ns = 0;
+};
+
+// The last commit at or before `lsn`.
+Result<std::optional<Moment>> ReadMoment(Database& database, std::uint64_t lsn) {
+  ASSIGN_OR_RETURN(const Query query, database.Ask(kCommitAt, lsn));
+  ASSIGN_OR_RETURN(const bool row, query->Step());
+  if (!row) return std::optional<Moment>();
+  return std::optional<Moment>({query->U64(0), query->Int(1)});
+}
+
+Result<std::vector<CommitRecord>> ReadCommits(Database& database, std::uint64_t first,
+                                              std::uint64_t last, Catalog::Order order) {
+  std::vector<CommitRecord> commits;
+  const char* sql = order == Catalog::Order::kOldestFirst ? kCommitsUp : kCommitsDown;
+  ASSIGN_OR_RETURN(const Query query, database.Ask(sql, first, last, kCommitsAtOnce));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (!row) return commits;
+    CommitRecord commit;
+    commit.lsn = Lsn(query->U64(0));
+    commit.time_ns = query->Int(1);
+    const std::int64_t kind = query->Int(2);
+    if (kind < 0 || kind > static_cast<std::int64_t>(ChangeKind::kMaintenance)) {
+      return BadRow("commit " + std::to_string(commit.lsn.value), "of an unknown kind");
+    }
+    commit.kind = static_cast<ChangeKind>(kind);
+    RETURN_IF_ERROR(DecodeTouched(query->Blob(3), commit));
+    commits.push_back(std::move(commit));
+  }
+}
+
+}  // namespace
+
+Result<Lsn> Catalog::LsnAt(TimeNs time_ns) {
+  const auto reader = impl_->readers.Take();
+  // Times never decrease with LSNs. Up to `low` no change is later than the time (or there is none);
+  // from `high`+1 on every change is.
+  std::uint64_t low = 0;
+  std::uint64_t high = applied_lsn().value;
+  while (low < high) {
+    const std::uint64_t middle = low + (high - low + 1) / 2;
+    ASSIGN_OR_RETURN(const auto moment, ReadMoment(*reader, middle));
+    if (!moment || moment->time_ns <= time_ns) {
+      low = middle;
+    } else {
+      high = moment->lsn - 1;
+    }
+    if (low > high) return BadRow("commits", "times out of order");
+  }
+  ASSIGN_OR_RETURN(const auto moment, ReadMoment(*reader, low));
+  return moment ? Lsn(moment->lsn) : Lsn();
+}
+
+Result<std::optional<TimeNs>> Catalog::TimeOf(Lsn lsn) {
+  const auto reader = impl_->readers.Take();
+  ASSIGN_OR_RETURN(const auto moment, ReadMoment(*reader, impl_->Clamp(lsn).value));
+  if (!moment) return std::optional<TimeNs>();
+  return std::optional<TimeNs>(moment->time_ns);
+}
+
+Status Catalog::ForEachCommit(Lsn first, Lsn last, Order order,
+                              const std::function<Result<bool>(const CommitRecord&)>& visit) {
+  std::uint64_t low = first.value;
+  std::uint64_t high = impl_->Clamp(last).value;
+  while (low <= high) {
+    std::vector<CommitRecord> commits;
+    {
+      // The connection is given back before visiting, so that the visitor may ask the catalog too.
+      const auto reader = impl_->readers.Take();
+      ASSIGN_OR_RETURN(commits, ReadCommits(*reader, low, high, order));
+    }
+    for (const CommitRecord& commit : commits) {
+      ASSIGN_OR_RETURN(const bool go_on, visit(commit));
+      if (!go_on) return {};
+    }
+    if (commits.size() < kCommitsAtOnce) return {};
+    const std::uint64_t reached = commits.back().lsn.value;
+    if (order == Order::kOldestFirst) {
+      low = reached + 1;
+    } else {
+      if (reached == 0) return {};
+      high = reached - 1;
+    }
+  }
+  return {};
+}
+
+Result<std::vector<EntryVersion>> Catalog::EntryHistory(InodeId parent, std::string_view name) {
+  const auto reader = impl_->readers.Take();
+  std::vector<EntryVersion> versions;
+  ASSIGN_OR_RETURN(const Query query, reader->Ask(kEntryVersions, parent.value, name));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (!row) return versions;
+    ASSIGN_OR_RETURN(auto entry, ReadEntry(*query, 0, parent));
+    versions.push_back({Lsn(query->U64(4)), std::move(entry)});
+  }
+}
+
+Result<std::vector<InodeVersion>> Catalog::InodeHistory(InodeId inode) {
+  const auto reader = impl_->readers.Take();
+  std::vector<InodeVersion> versions;
+  ASSIGN_OR_RETURN(const Query query, reader->Ask(kInodeVersions, inode.value));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (!row) return versions;
+    ASSIGN_OR_RETURN(auto attributes, ReadAttributes(*query, 1, inode));
+    versions.push_back({Lsn(query->U64(0)), std::move(attributes)});
+  }
+}
+
+Result<std::optional<std::string>> Catalog::NameOf(InodeId parent, InodeId inode, Lsn at) {
+  const Lsn moment = impl_->Clamp(at);
+  const auto reader = impl_->readers.Take();
+  std::vector<std::pair<std::uint64_t, std::string>> candidates;
+  {
+    ASSIGN_OR_RETURN(const Query query,
+                     reader->Ask(kNamesOf, inode.value, parent.value, moment.value));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, query->Step());
+      if (!row) break;
+      candidates.emplace_back(query->U64(1), query->Text(0));
+    }
+  }
+  // The name given last, of those that still meant the inode then.
+  std::sort(candidates.rbegin(), candidates.rend());
+  for (auto& [from, name] : candidates) {
+    ASSIGN_OR_RETURN(const auto entry, ReadEntryAt(*reader, parent, name, moment));
+    if (entry && entry->inode == inode) return std::optional<std::string>(std::move(name));
+  }
+  return std::optional<std::string>();
+}
+
+Result<std::vector<SnapshotRecord>> Catalog::Snapshots() {
+  const auto reader = impl_->readers.Take();
+  std::vector<SnapshotRecord> snapshots;
+  ASSIGN_OR_RETURN(const Query query, reader->Ask(kSnapshots));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (!row) return snapshots;
+    snapshots.push_back({query->Text(0), Lsn(query->U64(1)), query->Int(2)});
+  }
+}
+
+Result<std::vector<InodeId>> Catalog::Orphans() {
+  const auto reader = impl_->readers.Take();
+  std::vector<InodeId> orphans;
+  ASSIGN_OR_RETURN(const Query query, reader->Ask(kOrphans));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (!row) return orphans;
+    orphans.emplace_back(query->U64(0));
+  }
+}
+
+}  // namespace varve

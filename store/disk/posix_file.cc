@@ -1,0 +1,86 @@
+#include "store/disk/posix_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+
+namespace varve {
+namespace {
+
+constexpr auto kMaxOffset = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+
+// Whether [offset, offset + length_bytes) can be said in off_t at all.
+Status CheckRange(std::uint64_t offset, std::uint64_t length_bytes, const std::string& where) {
+  if (offset > kMaxOffset || length_bytes > kMaxOffset - offset) {
+    return Error(ErrorCode::kInvalidArgument,
+                 where + ": no such offset: " + std::to_string(offset) + "+" +
+                     std::to_string(length_bytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::size_t> PosixFile::Read(std::uint64_t offset, MutableByteSpan out) {
+  RETURN_IF_ERROR(CheckRange(offset, out.size(), description_));
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(fd_.get(), out.data() + done, out.size() - done,
+                                static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::FromErrno(errno, "reading " + description_);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+Status PosixFile::Write(std::uint64_t offset, ByteSpan bytes) {
+  RETURN_IF_ERROR(CheckWritable());
+  RETURN_IF_ERROR(CheckRange(offset, bytes.size(), description_));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t put = ::pwrite(fd_.get(), bytes.data() + done, bytes.size() - done,
+                                 static_cast<off_t>(offset + done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return Error::FromErrno(errno, "writing " + description_);
+    if (put == 0) return Error::FromErrno(EIO, "writing " + description_ + " wrote nothing");
+    done += static_cast<std::size_t>(put);
+  }
+  return {};
+}
+
+Status PosixFile::Sync() {
+  int failed = sync_errno_.load();
+  if (failed == 0 && ::fdatasync(fd_.get()) != 0) {
+    failed = errno;
+    sync_errno_.store(failed);
+  }
+  if (failed != 0) return Error::FromErrno(failed, "fdatasync of " + description_);
+  return {};
+}
+
+Result<std::uint64_t> PosixFile::Size() {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0) return Error::FromErrno(errno, "fstat of " + description_);
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+Status PosixFile::Truncate(std::uint64_t size_bytes) {
+  RETURN_IF_ERROR(CheckWritable());
+  RETURN_IF_ERROR(CheckRange(size_bytes, 0, description_));
+  while (::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) != 0) {
+    if (errno != EINTR) return Error::FromErrno(errno, "truncating " + description_);
+  }
+  return {};
+}
+
+Status PosixFile::CheckWritable() const {
+  if (access_ == FileAccess::kReadWrite) return {};
+  return Error(ErrorCode::kReadOnly, description_ + " is open for reading only");
+}
+
+}  // namespace varve

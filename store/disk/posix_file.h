@@ -1,0 +1,37 @@
+// A DiskFile over a file descriptor. Private to store/disk.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "store/base/unique_fd.h"
+#include "store/disk/disk.h"
+
+namespace varve {
+
+enum class FileAccess { kReadOnly, kReadWrite };
+
+class PosixFile : public DiskFile {
+ public:
+  // `description` is the path, for messages.
+  PosixFile(UniqueFd fd, std::string description, FileAccess access)
+      : fd_(std::move(fd)), description_(std::move(description)), access_(access) {}
+
+  Result<std::size_t> Read(std::uint64_t offset, MutableByteSpan out) override;
+  Status Write(std::uint64_t offset, ByteSpan bytes) override;
+  Status Sync() override;
+  Result<std::uint64_t> Size() override;
+  Status Truncate(std::uint64_t size_bytes) override;
+
+ private:
+  Status CheckWritable() const;
+
+  const UniqueFd fd_;
+  const std::string description_;
+  const FileAccess access_;
+  // The errno of the first failed Sync. The kernel reports a lost write once and then forgets it, so
+  // that a second fdatasync would succeed over a hole: this handle never does.
+  std::atomic<int> sync_errno_{0};
+};
+
+}  // namespace varve

@@ -1,0 +1,103 @@
+// Where the bytes of a file are: bodies are cut into chunks, chunks into pieces, pieces point into
+// extents, extents lie in stripes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "store/base/bytes.h"
+#include "store/base/ids.h"
+#include "store/codec/compression.h"
+
+namespace varve {
+
+// The map of a body is kept by chunks of this size: one row holds a chunk's whole state, so "as of"
+// is one seek a chunk, however often it was written. An extent never crosses a chunk.
+inline constexpr std::uint32_t kChunkBytes = 64 * 1024;
+using ChunkIndex = std::uint64_t;  // offset / kChunkBytes
+
+// Bytes at rest: whole in one column of one stripe.
+struct ExtentRef {
+  StripeId stripe;
+  std::uint8_t column = 0;            // data column of the stripe, 0..k'-1
+  std::uint32_t fragment_offset = 0;  // first byte within the fragment's payload
+  std::uint32_t stored_bytes = 0;     // as stored, after compression
+  std::uint32_t raw_bytes = 0;        // 1..kChunkBytes
+  Codec codec = Codec::kNone;
+  std::uint64_t checksum = 0;  // of the stored bytes
+  bool operator==(const ExtentRef&) const = default;
+};
+
+// The on-disk form of a reference, about 24 bytes. Decode checks every bound; kCorrupt otherwise.
+void EncodeExtentRef(const ExtentRef& ref, Encoder& out);
+Result<ExtentRef> DecodeExtentRef(Decoder& in);
+
+// Bytes on their way: written by a program, not yet in a stripe. Shared by all pieces that point
+// into it. `bytes` are immutable; `place` is set once, when the extent has been written durably into
+// a stripe, after which the bytes may be dropped. Thread-safe.
+class PendingExtent {
+ public:
+  explicit PendingExtent(ByteVector bytes)
+      : raw_bytes_(static_cast<std::uint32_t>(bytes.size())),
+        bytes_(std::make_shared<const ByteVector>(std::move(bytes))) {}
+
+  std::uint32_t raw_bytes() const { return raw_bytes_; }
+  // Null once dropped; then place() is set.
+  std::shared_ptr<const ByteVector> bytes() const {
+    std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+  std::optional<ExtentRef> place() const {
+    std::lock_guard lock(mutex_);
+    return place_;
+  }
+  void SetPlace(const ExtentRef& ref) {
+    std::lock_guard lock(mutex_);
+    place_ = ref;
+  }
+  void DropBytes() {
+    std::lock_guard lock(mutex_);
+    CHECK(place_.has_value());
+    bytes_.reset();
+  }
+
+ private:
+  const std::uint32_t raw_bytes_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ByteVector> bytes_;
+  std::optional<ExtentRef> place_;
+};
+
+// A run of bytes of a chunk. Exactly one of the three: a hole (neither extent nor pending set), an
+// extent at rest, or a pending extent.
+struct Piece {
+  std::uint32_t chunk_offset = 0;  // within the chunk
+  std::uint32_t length = 0;        // 1..kChunkBytes
+  std::uint32_t raw_offset = 0;    // where the run begins in the extent's raw bytes
+  ExtentRef extent;
+  std::shared_ptr<PendingExtent> pending;
+
+  bool IsHole() const { return !extent.stripe && pending == nullptr; }
+  std::uint32_t end() const { return chunk_offset + length; }
+  // The part [from, to) of the chunk, which must lie within this piece.
+  Piece Clip(std::uint32_t from, std::uint32_t to) const;
+};
+
+// Sorted by chunk_offset, without overlap. In a chunk's full state holes are simply absent.
+using PieceList = std::vector<Piece>;
+
+// Lays `over` (holes included) on top of `base`: the state of the chunk after that write. The
+// result keeps hole pieces only if `keep_holes` (an overlay that is itself to be laid over a base).
+enum class Holes { kDrop, kKeep };
+PieceList Overlay(const PieceList& base, const PieceList& over, Holes holes);
+
+// The on-disk form of a full chunk state, as kept in the catalog and in PutChunk: no pending
+// pieces. Decode checks every bound; kCorrupt otherwise.
+void EncodePieces(const PieceList& pieces, Encoder& out);
+Result<PieceList> DecodePieces(Decoder& in);
+
+}  // namespace varve

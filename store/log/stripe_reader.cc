@@ -1,0 +1,332 @@
+#include "store/log/stripe_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <unordered_set>
+
+#include "store/base/synchronized.h"
+#include "store/codec/checksum.h"
+#include "store/log/column_files.h"
+#include "store/log/fragment.h"
+#include "store/parity/erasure_code.h"
+
+namespace varve {
+namespace {
+
+constexpr std::size_t kOpenFileLimit = 256;
+// Fragments remembered as reported; beyond it the memory starts anew and some are reported again.
+constexpr std::size_t kReportedLimit = 100'000;
+// Selections of columns tried when single fragments are damaged in more than m places.
+constexpr int kSelectionLimit = 256;
+
+ErasureMask Bit(int column) { return ErasureMask{1} << column; }
+
+// Columns of a stripe in memory, of one length, and which of them hold something.
+struct Columns {
+  std::vector<ByteVector> bytes;
+  ErasureMask present = 0;
+
+  explicit Columns(int count) : bytes(static_cast<std::size_t>(count)) {}
+  ByteVector& at(int column) { return bytes[static_cast<std::size_t>(column)]; }
+  void Set(int column, ByteVector content) {
+    at(column) = std::move(content);
+    present |= Bit(column);
+  }
+};
+
+// Computes `wanted` from exactly the columns in `sources`.
+Result<ByteVector> Decode(const StripeDescriptor& stripe, Columns& columns, ErasureMask sources,
+                          int wanted, std::size_t length_bytes) {
+  const ErasureMask all = Bit(stripe.columns()) - 1;
+  ByteVector result(length_bytes);
+  std::vector<MutableByteSpan> spans;
+  for (int c = 0; c < stripe.columns(); ++c) {
+    spans.emplace_back(c == wanted ? result : columns.at(c));
+  }
+  RETURN_IF_ERROR(ErasureCodeFor(stripe.data, stripe.parity)
+                      .Reconstruct(spans, Bit(wanted), all & ~sources & ~Bit(wanted)));
+  return result;
+}
+
+Status CheckExtent(const StripeLocation& location, const ExtentRef& extent) {
+  const StripeDescriptor& stripe = location.stripe;
+  if (stripe.id != extent.stripe) {
+    return Error(ErrorCode::kCorrupt, fmt::format("asked for stripe {:x}, got {:x}",
+                                                  extent.stripe.value, stripe.id.value));
+  }
+  RETURN_IF_ERROR(CheckLocation(location));
+  const std::uint64_t end = std::uint64_t{extent.fragment_offset} + extent.stored_bytes;
+  if (extent.column >= stripe.data || extent.stored_bytes == 0 || end > stripe.payload_bytes()) {
+    return Error(ErrorCode::kCorrupt,
+                 fmt::format("extent lies outside of stripe {:x}", stripe.id.value));
+  }
+  if (extent.codec == Codec::kNone && extent.stored_bytes != extent.raw_bytes) {
+    return Error(ErrorCode::kCorrupt,
+                 fmt::format("extent in stripe {:x} has two lengths", stripe.id.value));
+  }
+  return {};
+}
+
+Error Lost(const StripeDescriptor& stripe, int column, int usable) {
+  return {ErrorCode::kDataLost,
+          fmt::format("stripe {:x} column {}: {} of {} fragments are usable, {} are needed",
+                      stripe.id.value, column, usable, stripe.columns(), stripe.data)};
+}
+
+}  // namespace
+
+struct StripeReader::Impl {
+  DiskSet& disks;
+  const Uuid volume_uuid;
+  const StripeLookup lookup;
+  const FindingSink findings;
+  ColumnFiles files;
+  Synchronized<std::unordered_set<std::uint64_t>> reported;
+
+  Impl(DiskSet& disk_set, const Uuid& uuid, StripeLookup stripe_lookup, FindingSink sink)
+      : disks(disk_set),
+        volume_uuid(uuid),
+        lookup(std::move(stripe_lookup)),
+        findings(std::move(sink)),
+        files(disk_set, kOpenFileLimit) {}
+
+  Status ReadRange(const StripeLocation& location, int column, std::uint64_t offset,
+                   MutableByteSpan out);
+  Result<ByteVector> ReadFragment(const StripeLocation& location, int column);
+  void Report(const StripeLocation& location, int column, const Error& error);
+
+  Status ReadStored(const StripeLocation& location, const ExtentRef& extent,
+                    MutableByteSpan stored);
+  Result<ByteVector> DecodeRange(const StripeLocation& location, const ExtentRef& extent);
+  Result<ByteVector> DecodeVerified(const StripeLocation& location, const ExtentRef& extent);
+  Result<ByteVector> TrySelections(const StripeDescriptor& stripe, const ExtentRef& extent,
+                                   Columns& ranges, ErasureMask verified);
+};
+
+// Bytes of a column from `offset` in its fragment, header included; all or an error.
+Status StripeReader::Impl::ReadRange(const StripeLocation& location, int column,
+                                     std::uint64_t offset, MutableByteSpan out) {
+  const DiskIndex slot = DiskOfColumn(location, column);
+  const SegmentId segment = location.segment.id;
+  ASSIGN_OR_RETURN(const auto file, files.Open(slot, segment));
+  const auto read = file->Read(location.stripe.file_offset + offset, out);
+  if (!read.ok()) {
+    // The handle may be what is broken.
+    files.Forget(slot, segment);
+    return read.error();
+  }
+  if (*read != out.size()) {
+    return Error(ErrorCode::kNotFound,
+                 fmt::format("{} ends before it", SegmentObjectName(segment)));
+  }
+  return {};
+}
+
+Result<ByteVector> StripeReader::Impl::ReadFragment(const StripeLocation& location, int column) {
+  const StripeDescriptor& stripe = location.stripe;
+  ByteVector fragment(stripe.fragment_bytes);
+  RETURN_IF_ERROR(ReadRange(location, column, 0, fragment));
+  const auto header = ByteSpan(fragment).first(kFragmentHeaderBytes);
+  RETURN_IF_ERROR(CheckFragmentHeader(volume_uuid, stripe, column, header));
+  fragment.erase(fragment.begin(), fragment.begin() + kFragmentHeaderBytes);
+  if (Checksum(fragment) != stripe.checksums[static_cast<std::size_t>(column)]) {
+    return Error(ErrorCode::kCorrupt, "payload fails its checksum");
+  }
+  return fragment;
+}
+
+void StripeReader::Impl::Report(const StripeLocation& location, int column, const Error& error) {
+  if (error.code() == ErrorCode::kDiskLost) return;
+  const DiskIndex slot = DiskOfColumn(location, column);
+  const DiskLabel label = disks.label();
+  if (slot.value < label.slots.size() &&
+      label.slots[slot.value].state == SlotState::kRebuilding) {
+    return;
+  }
+  const StripeId stripe = location.stripe.id;
+  {
+    // Known by a hash of stripe and column: a collision would at worst keep one report back.
+    const std::uint64_t parts[] = {stripe.value, static_cast<std::uint64_t>(column)};
+    const std::uint64_t key = Checksum(std::as_bytes(std::span(parts)));
+    auto known = reported.Lock();
+    if (known->size() >= kReportedLimit) known->clear();
+    if (!known->insert(key).second) return;
+  }
+  Finding finding;
+  finding.kind = error.code() == ErrorCode::kCorrupt ? FindingKind::kFragmentCorrupt
+                                                     : FindingKind::kFragmentMissing;
+  finding.severity = Severity::kRepairable;
+  finding.disk = slot;
+  finding.stripe = stripe;
+  finding.column = static_cast<std::uint8_t>(column);
+  finding.what = fmt::format("disk {}: {}: fragment of stripe {:x} column {} at offset {}: {}",
+                             slot.value, SegmentObjectName(location.segment.id), stripe.value,
+                             column, location.stripe.file_offset, error.message());
+  finding.next_step = "run varve fsck -y";
+  findings(finding);
+}
+
+// The extent's bytes as stored, verified, by the cheapest way that works.
+Status StripeReader::Impl::ReadStored(const StripeLocation& location, const ExtentRef& extent,
+                                      MutableByteSpan stored) {
+  Status direct = ReadRange(location, extent.column,
+                            kFragmentHeaderBytes + extent.fragment_offset, stored);
+  if (direct.ok()) {
+    if (Checksum(stored) == extent.checksum) return {};
+    direct = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
+  }
+  Result<ByteVector> decoded = DecodeRange(location, extent);
+  if (!decoded.ok()) decoded = DecodeVerified(location, extent);
+  // Only now is it known that the fragment was wrong and not the reference to it; a fragment that
+  // cannot be read at all is reported in any case.
+  if (decoded.ok() || direct.error().code() != ErrorCode::kCorrupt) {
+    Report(location, extent.column, direct.error());
+  }
+  if (!decoded.ok()) return decoded.error();
+  std::copy(decoded->begin(), decoded->end(), stored.begin());
+  return {};
+}
+
+// The same range of k other columns, decoded, and checked against the extent's checksum.
+Result<ByteVector> StripeReader::Impl::DecodeRange(const StripeLocation& location,
+                                                   const ExtentRef& extent) {
+  const StripeDescriptor& stripe = location.stripe;
+  Columns columns(stripe.columns());
+  for (int c = 0; c < stripe.columns() && std::popcount(columns.present) < stripe.data; ++c) {
+    if (c == extent.column) continue;
+    ByteVector range(extent.stored_bytes);
+    const Status read =
+        ReadRange(location, c, kFragmentHeaderBytes + extent.fragment_offset, range);
+    if (read.ok()) {
+      columns.Set(c, std::move(range));
+    } else {
+      Report(location, c, read.error());
+    }
+  }
+  ASSIGN_OR_RETURN(ByteVector result, Decode(stripe, columns, columns.present, extent.column,
+                                             extent.stored_bytes));
+  if (Checksum(result) == extent.checksum) return result;
+  return Error(ErrorCode::kCorrupt, "the decoded range fails the extent's checksum");
+}
+
+// Every fragment whole: those that fail their own checksum are dropped, the rest decoded.
+Result<ByteVector> StripeReader::Impl::DecodeVerified(const StripeLocation& location,
+                                                      const ExtentRef& extent) {
+  const StripeDescriptor& stripe = location.stripe;
+  Columns ranges(stripe.columns());
+  ErasureMask verified = 0;
+  for (int c = 0; c < stripe.columns(); ++c) {
+    const auto fragment = ReadFragment(location, c);
+    if (fragment.ok()) {
+      const auto begin = fragment->begin() + extent.fragment_offset;
+      ranges.Set(c, ByteVector(begin, begin + extent.stored_bytes));
+      verified |= Bit(c);
+      continue;
+    }
+    Report(location, c, fragment.error());
+    // A damaged fragment may still be whole in the range that is wanted.
+    ByteVector range(extent.stored_bytes);
+    if (ReadRange(location, c, kFragmentHeaderBytes + extent.fragment_offset, range).ok()) {
+      ranges.Set(c, std::move(range));
+    }
+  }
+  if ((verified & Bit(extent.column)) != 0) {
+    ByteVector& own = ranges.at(extent.column);
+    if (Checksum(own) == extent.checksum) return std::move(own);
+    return Error(ErrorCode::kCorrupt,
+                 fmt::format("stripe {:x} column {} is sound, but the extent at {} fails the "
+                             "checksum of its reference",
+                             stripe.id.value, extent.column, extent.fragment_offset));
+  }
+  return TrySelections(stripe, extent, ranges, verified);
+}
+
+// Decodes from the verified columns if they are enough, else from them and each possible selection
+// of damaged ones. The extent's checksum says which is right; nothing is trusted before.
+Result<ByteVector> StripeReader::Impl::TrySelections(const StripeDescriptor& stripe,
+                                                     const ExtentRef& extent, Columns& ranges,
+                                                     ErasureMask verified) {
+  std::vector<int> damaged;
+  for (int c = 0; c < stripe.columns(); ++c) {
+    if (c != extent.column && (ranges.present & ~verified & Bit(c)) != 0) damaged.push_back(c);
+  }
+  const int sound = std::popcount(verified);
+  const int wanting = std::max(0, stripe.data - sound);
+  if (static_cast<std::size_t>(wanting) > damaged.size()) {
+    return Lost(stripe, extent.column, sound);
+  }
+  std::vector<bool> chosen(damaged.size(), false);
+  std::fill_n(chosen.begin(), wanting, true);
+  for (int i = 0; i < kSelectionLimit; ++i) {
+    ErasureMask sources = verified;
+    for (std::size_t d = 0; d < damaged.size(); ++d) {
+      if (chosen[d]) sources |= Bit(damaged[d]);
+    }
+    ASSIGN_OR_RETURN(ByteVector result, Decode(stripe, ranges, sources, extent.column,
+                                               extent.stored_bytes));
+    if (Checksum(result) == extent.checksum) return result;
+    if (!std::prev_permutation(chosen.begin(), chosen.end())) break;
+  }
+  return Lost(stripe, extent.column, sound);
+}
+
+StripeReader::StripeReader(DiskSet& disks, const Uuid& volume_uuid, StripeLookup lookup,
+                           FindingSink findings)
+    : impl_(std::make_unique<Impl>(disks, volume_uuid, std::move(lookup), std::move(findings))) {}
+
+StripeReader::~StripeReader() = default;
+
+Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
+  CHECK(raw.size() == extent.raw_bytes, "room for exactly the extent's bytes");
+  ASSIGN_OR_RETURN(const auto location, impl_->lookup(extent.stripe));
+  if (!location) {
+    return Error(ErrorCode::kNotFound, fmt::format("no stripe {:x}", extent.stripe.value));
+  }
+  RETURN_IF_ERROR(CheckExtent(*location, extent));
+  if (extent.codec == Codec::kNone) return impl_->ReadStored(*location, extent, raw);
+  ByteVector stored(extent.stored_bytes);
+  RETURN_IF_ERROR(impl_->ReadStored(*location, extent, stored));
+  return Decompress(extent.codec, stored, raw);
+}
+
+Result<ByteVector> StripeReader::ReadFragment(const StripeLocation& location, int column) {
+  RETURN_IF_ERROR(CheckLocation(location));
+  auto fragment = impl_->ReadFragment(location, column);
+  if (fragment.ok()) return fragment;
+  return fragment.error().In(fmt::format("disk {}: {}: stripe {:x} column {}",
+                                         DiskOfColumn(location, column).value,
+                                         SegmentObjectName(location.segment.id),
+                                         location.stripe.id.value, column));
+}
+
+Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& location, int column) {
+  RETURN_IF_ERROR(CheckLocation(location));
+  const StripeDescriptor& stripe = location.stripe;
+  CHECK(column >= 0 && column < stripe.columns(), "no such column");
+  Columns columns(stripe.columns());
+  for (int c = 0; c < stripe.columns() && std::popcount(columns.present) < stripe.data; ++c) {
+    if (c == column) continue;
+    auto fragment = impl_->ReadFragment(location, c);
+    if (fragment.ok()) {
+      columns.Set(c, std::move(fragment).value());
+    } else {
+      impl_->Report(location, c, fragment.error());
+    }
+  }
+  if (std::popcount(columns.present) < stripe.data) {
+    return Lost(stripe, column, std::popcount(columns.present));
+  }
+  ASSIGN_OR_RETURN(ByteVector result,
+                   Decode(stripe, columns, columns.present, column, stripe.payload_bytes()));
+  if (Checksum(result) == stripe.checksums[static_cast<std::size_t>(column)]) return result;
+  return Error(ErrorCode::kDataLost,
+               fmt::format("stripe {:x} column {}: what its fragments decode to fails its checksum",
+                           stripe.id.value, column));
+}
+
+void StripeReader::Forget(DiskIndex slot) { impl_->files.Forget(slot); }
+
+}  // namespace varve

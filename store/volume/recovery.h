@@ -1,0 +1,49 @@
+// From disks to a volume that can serve: what runs before the first operation.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "store/catalog/catalog.h"
+#include "store/disk/disk_set.h"
+#include "store/log/journal.h"
+#include "store/log/stripe_writer.h"
+#include "store/volume/applier.h"
+#include "store/volume/checkpointer.h"
+#include "store/volume/volume.h"
+
+namespace varve {
+
+// What recovery works with and hands over.
+struct RecoveryParts {
+  DiskSet& disks;
+  const VolumeOptions& options;
+  CatalogKeeper& catalog;
+  StripeIndex& index;
+  StripeWriter& pack_writer;
+  StripeWriter& checkpoint_writer;
+  std::function<void(const std::string&)> progress;
+};
+
+struct Recovered {
+  std::unique_ptr<Journal> journal;
+  std::unique_ptr<Checkpointer> checkpointer;
+  // To be committed first of all: announces the stripes of the checkpoint taken by recovery.
+  std::vector<Operation> announce;
+  Lsn last;
+  TimeNs last_time_ns = 0;
+  std::uint64_t highest_id = 0;
+};
+
+// Reads the journal, opens the catalog or rebuilds it, replays what the catalog lacks, then lays a
+// checkpoint over everything and starts a fresh journal, so that nothing is served that is not
+// on m+1 disks: an unacknowledged tail found on one replica becomes history here. Idempotent: cut
+// short anywhere, the next run ends in the same state.
+Result<Recovered> Recover(const RecoveryParts& parts);
+
+// Highest number used as inode, body or cookie in the change.
+std::uint64_t HighestId(const Change& change);
+
+}  // namespace varve

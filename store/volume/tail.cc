@@ -1,0 +1,238 @@
+#include "store/volume/tail.h"
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <unordered_set>
+
+namespace varve {
+namespace {
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+}  // namespace
+
+void Tail::Add(const Change& change) {
+  std::unique_lock lock(mutex_);
+  for (const Operation& operation : change.operations) AddOperation(operation, change.lsn);
+}
+
+void Tail::AddOperation(const Operation& operation, Lsn lsn) {
+  std::visit(
+      Overloaded{
+          [&](const PutInode& op) { inodes_[op.inode] = {op.attributes, lsn}; },
+          [&](const RemoveInode& op) { inodes_[op.inode] = {std::nullopt, lsn}; },
+          [&](const PutEntry& op) { SetEntry(op.parent, op.entry.name, &op.entry, lsn); },
+          [&](const RemoveEntry& op) { SetEntry(op.parent, op.name, nullptr, lsn); },
+          [&](const PutXattr& op) { xattrs_[op.inode][op.name] = {op.value, lsn}; },
+          [&](const RemoveXattr& op) { xattrs_[op.inode][op.name] = {std::nullopt, lsn}; },
+          [&](const WriteChunk& op) { Lay(bodies_[op.body].chunks[op.chunk], op.pieces, lsn); },
+          [&](const PutChunk& op) {
+            Chunk& chunk = bodies_[op.body].chunks[op.chunk];
+            chunk.pieces.clear();
+            chunk.replaced = lsn;
+            Lay(chunk, op.pieces, lsn);
+          },
+          [&](const CutChunks& op) {
+            Body& body = bodies_[op.body];
+            body.chunks.erase(body.chunks.lower_bound(op.first), body.chunks.end());
+            body.cuts.push_back({op.first, lsn});
+          },
+          // Snapshots are asked of the catalog; storage is the StripeIndex's.
+          [](const PutSnapshot&) {}, [](const RemoveSnapshot&) {}, [](const PutSegment&) {},
+          [](const PutStripe&) {}},
+      operation);
+}
+
+void Tail::SetEntry(InodeId parent, const std::string& name, const Entry* entry, Lsn lsn) {
+  Directory& directory = directories_[parent];
+  Latest<Entry>& latest = directory.names[name];
+  if (latest.value) directory.by_cookie.erase(latest.value->cookie);
+  latest.lsn = lsn;
+  latest.value.reset();
+  if (entry != nullptr) {
+    latest.value = *entry;
+    directory.by_cookie[entry->cookie] = name;
+  }
+}
+
+void Tail::Lay(Chunk& chunk, const PieceList& over, Lsn lsn) {
+  for (const Piece& piece : over) {
+    std::vector<TaggedPiece> next;
+    next.reserve(chunk.pieces.size() + 2);
+    for (const TaggedPiece& old : chunk.pieces) {
+      if (old.piece.end() <= piece.chunk_offset || old.piece.chunk_offset >= piece.end()) {
+        next.push_back(old);
+        continue;
+      }
+      if (old.piece.chunk_offset < piece.chunk_offset) {
+        next.push_back({old.piece.Clip(old.piece.chunk_offset, piece.chunk_offset), old.lsn});
+      }
+      if (old.piece.end() > piece.end()) {
+        next.push_back({old.piece.Clip(piece.end(), old.piece.end()), old.lsn});
+      }
+    }
+    auto at = std::lower_bound(next.begin(), next.end(), piece.chunk_offset,
+                               [](const TaggedPiece& p, std::uint32_t offset) {
+                                 return p.piece.chunk_offset < offset;
+                               });
+    next.insert(at, {piece, lsn});
+    chunk.pieces = std::move(next);
+  }
+}
+
+void Tail::Trim(std::span<const std::shared_ptr<Change>> applied) {
+  if (applied.empty()) return;
+  const Lsn upto = applied.back()->lsn;
+  std::unique_lock lock(mutex_);
+  std::unordered_set<BodyId> bodies;
+  for (const auto& change : applied) {
+    for (const Operation& operation : change->operations) TrimOperation(operation, upto, bodies);
+  }
+  for (BodyId body : bodies) TrimBody(body, upto);
+  trims_.fetch_add(1, std::memory_order_release);
+}
+
+void Tail::TrimOperation(const Operation& operation, Lsn applied,
+                         std::unordered_set<BodyId>& bodies) {
+  auto trim_inode = [&](InodeId inode) {
+    auto it = inodes_.find(inode);
+    if (it != inodes_.end() && it->second.lsn <= applied) inodes_.erase(it);
+  };
+  std::visit(Overloaded{[&](const PutInode& op) { trim_inode(op.inode); },
+                        [&](const RemoveInode& op) { trim_inode(op.inode); },
+                        [&](const PutEntry& op) { TrimEntry(op.parent, op.entry.name, applied); },
+                        [&](const RemoveEntry& op) { TrimEntry(op.parent, op.name, applied); },
+                        [&](const PutXattr& op) { TrimXattr(op.inode, op.name, applied); },
+                        [&](const RemoveXattr& op) { TrimXattr(op.inode, op.name, applied); },
+                        [&](const WriteChunk& op) { bodies.insert(op.body); },
+                        [&](const PutChunk& op) { bodies.insert(op.body); },
+                        [&](const CutChunks& op) { bodies.insert(op.body); },
+                        [](const PutSnapshot&) {}, [](const RemoveSnapshot&) {},
+                        [](const PutSegment&) {}, [](const PutStripe&) {}},
+             operation);
+}
+
+void Tail::TrimEntry(InodeId parent, const std::string& name, Lsn applied) {
+  auto directory = directories_.find(parent);
+  if (directory == directories_.end()) return;
+  auto it = directory->second.names.find(name);
+  if (it == directory->second.names.end() || it->second.lsn > applied) return;
+  if (it->second.value) directory->second.by_cookie.erase(it->second.value->cookie);
+  directory->second.names.erase(it);
+  if (directory->second.names.empty()) directories_.erase(directory);
+}
+
+void Tail::TrimXattr(InodeId inode, const std::string& name, Lsn applied) {
+  auto of_inode = xattrs_.find(inode);
+  if (of_inode == xattrs_.end()) return;
+  auto it = of_inode->second.find(name);
+  if (it == of_inode->second.end() || it->second.lsn > applied) return;
+  of_inode->second.erase(it);
+  if (of_inode->second.empty()) xattrs_.erase(of_inode);
+}
+
+void Tail::TrimBody(BodyId id, Lsn applied) {
+  auto it = bodies_.find(id);
+  if (it == bodies_.end()) return;
+  Body& body = it->second;
+  std::erase_if(body.cuts, [&](const Cut& cut) { return cut.lsn <= applied; });
+  for (auto chunk = body.chunks.begin(); chunk != body.chunks.end();) {
+    Chunk& state = chunk->second;
+    std::erase_if(state.pieces, [&](const TaggedPiece& p) { return p.lsn <= applied; });
+    if (state.replaced <= applied) state.replaced = Lsn{};
+    chunk = state.pieces.empty() && !state.replaced ? body.chunks.erase(chunk) : std::next(chunk);
+  }
+  if (body.cuts.empty() && body.chunks.empty()) bodies_.erase(it);
+}
+
+std::optional<std::optional<InodeAttributes>> Tail::GetInode(InodeId inode) const {
+  std::shared_lock lock(mutex_);
+  auto it = inodes_.find(inode);
+  if (it == inodes_.end()) return std::nullopt;
+  return it->second.value;
+}
+
+std::optional<std::optional<Entry>> Tail::Lookup(InodeId parent, std::string_view name) const {
+  std::shared_lock lock(mutex_);
+  auto directory = directories_.find(parent);
+  if (directory == directories_.end()) return std::nullopt;
+  auto it = directory->second.names.find(name);
+  if (it == directory->second.names.end()) return std::nullopt;
+  return it->second.value;
+}
+
+std::optional<std::optional<std::string>> Tail::GetXattr(InodeId inode,
+                                                         std::string_view name) const {
+  std::shared_lock lock(mutex_);
+  auto of_inode = xattrs_.find(inode);
+  if (of_inode == xattrs_.end()) return std::nullopt;
+  auto it = of_inode->second.find(name);
+  if (it == of_inode->second.end()) return std::nullopt;
+  return it->second.value;
+}
+
+void Tail::OverlayXattrs(InodeId inode, std::vector<std::string>& names) const {
+  std::shared_lock lock(mutex_);
+  auto of_inode = xattrs_.find(inode);
+  if (of_inode == xattrs_.end()) return;
+  std::erase_if(names, [&](const std::string& name) { return of_inode->second.contains(name); });
+  for (const auto& [name, latest] : of_inode->second) {
+    if (latest.value) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+}
+
+void Tail::OverlayEntries(InodeId parent, Cookie after, Cookie upto,
+                          std::vector<Entry>& page) const {
+  std::shared_lock lock(mutex_);
+  auto it = directories_.find(parent);
+  if (it == directories_.end()) return;
+  const Directory& directory = it->second;
+  std::erase_if(page, [&](const Entry& entry) { return directory.names.contains(entry.name); });
+  for (auto live = directory.by_cookie.upper_bound(after);
+       live != directory.by_cookie.end() && live->first <= upto; ++live) {
+    page.push_back(*directory.names.find(live->second)->second.value);
+  }
+  std::sort(page.begin(), page.end(),
+            [](const Entry& a, const Entry& b) { return a.cookie < b.cookie; });
+}
+
+Tail::ChunkOverlay Tail::GetChunk(BodyId body, ChunkIndex chunk) const {
+  ChunkOverlay overlay;
+  std::shared_lock lock(mutex_);
+  auto it = bodies_.find(body);
+  if (it == bodies_.end()) return overlay;
+  for (const Cut& cut : it->second.cuts) overlay.hides_catalog |= chunk >= cut.first;
+  auto state = it->second.chunks.find(chunk);
+  if (state == it->second.chunks.end()) return overlay;
+  overlay.hides_catalog |= state->second.replaced.value != 0;
+  overlay.pieces.reserve(state->second.pieces.size());
+  for (const TaggedPiece& tagged : state->second.pieces) overlay.pieces.push_back(tagged.piece);
+  return overlay;
+}
+
+std::optional<ChunkIndex> Tail::NextChunk(BodyId body, ChunkIndex from) const {
+  std::shared_lock lock(mutex_);
+  auto it = bodies_.find(body);
+  if (it == bodies_.end()) return std::nullopt;
+  auto chunk = it->second.chunks.lower_bound(from);
+  if (chunk == it->second.chunks.end()) return std::nullopt;
+  return chunk->first;
+}
+
+ChunkIndex Tail::CatalogHiddenFrom(BodyId body) const {
+  ChunkIndex first = std::numeric_limits<ChunkIndex>::max();
+  std::shared_lock lock(mutex_);
+  auto it = bodies_.find(body);
+  if (it == bodies_.end()) return first;
+  for (const Cut& cut : it->second.cuts) first = std::min(first, cut.first);
+  return first;
+}
+
+}  // namespace varve

@@ -1,0 +1,233 @@
+#include "store/volume/view.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "store/volume/volume_impl.h"
+
+namespace varve {
+namespace {
+
+constexpr Cookie kNoUpperBound = std::numeric_limits<Cookie>::max();
+
+}  // namespace
+
+Result<std::optional<InodeAttributes>> View::GetInode(InodeId inode) const {
+  auto& impl = *volume_->impl_;
+  if (IsNow()) {
+    if (auto known = impl.tail.GetInode(inode)) return *known;
+  }
+  return impl.keeper.With([&](Catalog& catalog) { return catalog.GetInode(inode, at_); });
+}
+
+Result<std::optional<Entry>> View::Lookup(InodeId parent, std::string_view name) const {
+  auto& impl = *volume_->impl_;
+  if (IsNow()) {
+    if (auto known = impl.tail.Lookup(parent, name)) return *known;
+  }
+  return impl.keeper.With([&](Catalog& catalog) { return catalog.Lookup(parent, name, at_); });
+}
+
+Result<std::vector<Entry>> View::List(InodeId parent, Cookie after, std::size_t limit) const {
+  auto& impl = *volume_->impl_;
+  auto page_of = [&](Cookie from) {
+    return impl.keeper.With(
+        [&](Catalog& catalog) { return catalog.List(parent, from, limit, at_); });
+  };
+  if (!IsNow()) return page_of(after);
+  std::vector<Entry> entries;
+  Cookie cursor = after;
+  while (entries.size() < limit) {
+    // The catalog is asked first here, so the tail must not have been trimmed in between.
+    std::vector<Entry> page;
+    Cookie upto = kNoUpperBound;
+    while (true) {
+      const std::uint64_t trims = impl.tail.trims();
+      ASSIGN_OR_RETURN(page, page_of(cursor));
+      upto = page.size() == limit ? page.back().cookie : kNoUpperBound;
+      impl.tail.OverlayEntries(parent, cursor, upto, page);
+      if (impl.tail.trims() == trims) break;
+    }
+    entries.insert(entries.end(), std::make_move_iterator(page.begin()),
+                   std::make_move_iterator(page.end()));
+    if (upto == kNoUpperBound) break;
+    cursor = upto;
+  }
+  if (entries.size() > limit) entries.resize(limit);
+  return entries;
+}
+
+Result<bool> View::IsEmptyDirectory(InodeId inode) const {
+  ASSIGN_OR_RETURN(std::vector<Entry> entries, List(inode, 0, 1));
+  return entries.empty();
+}
+
+Result<PieceList> View::GetChunk(BodyId body, ChunkIndex chunk) const {
+  auto& impl = *volume_->impl_;
+  Tail::ChunkOverlay overlay;
+  if (IsNow()) overlay = impl.tail.GetChunk(body, chunk);
+  PieceList base;
+  if (!overlay.hides_catalog) {
+    ASSIGN_OR_RETURN(auto states, impl.keeper.With([&](Catalog& catalog) {
+      return catalog.Chunks(body, chunk, chunk, at_);
+    }));
+    if (!states.empty()) base = std::move(states.front().second);
+  }
+  if (overlay.pieces.empty()) return base;
+  return Overlay(base, overlay.pieces, Holes::kDrop);
+}
+
+namespace {
+
+// Copies the part of `piece` that falls into the chunk range [from, to) to `out`, which begins at
+// chunk offset `from`.
+Status ReadPiece(StripeReader& reader, const Piece& piece, std::uint32_t from, std::uint32_t to,
+                 MutableByteSpan out) {
+  const std::uint32_t begin = std::max(piece.chunk_offset, from);
+  const std::uint32_t end = std::min(piece.end(), to);
+  if (begin >= end) return {};
+  const std::uint32_t raw_begin = piece.raw_offset + (begin - piece.chunk_offset);
+  MutableByteSpan target = out.subspan(begin - from, end - begin);
+  ExtentRef extent = piece.extent;
+  if (piece.pending) {
+    if (auto bytes = piece.pending->bytes()) {
+      CHECK(raw_begin + target.size() <= bytes->size());
+      std::memcpy(target.data(), bytes->data() + raw_begin, target.size());
+      return {};
+    }
+    auto place = piece.pending->place();
+    CHECK(place.has_value(), "a pending extent has neither bytes nor a place");
+    extent = *place;
+  }
+  if (raw_begin == 0 && target.size() == extent.raw_bytes) return reader.ReadExtent(extent, target);
+  ByteVector raw(extent.raw_bytes);
+  RETURN_IF_ERROR(reader.ReadExtent(extent, raw));
+  if (raw_begin + target.size() > raw.size()) {
+    return Error(ErrorCode::kCorrupt, "a piece points past the end of its extent");
+  }
+  std::memcpy(target.data(), raw.data() + raw_begin, target.size());
+  return {};
+}
+
+}  // namespace
+
+Status View::Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const {
+  if (out.empty()) return {};
+  std::fill(out.begin(), out.end(), std::byte{0});
+  if (!body) return {};
+  auto& impl = *volume_->impl_;
+  const ChunkIndex first = offset / kChunkBytes;
+  const ChunkIndex last = (offset + out.size() - 1) / kChunkBytes;
+  std::vector<Tail::ChunkOverlay> overlays(static_cast<std::size_t>(last - first + 1));
+  bool ask_catalog = !IsNow();
+  if (IsNow()) {
+    for (ChunkIndex chunk = first; chunk <= last; ++chunk) {
+      overlays[chunk - first] = impl.tail.GetChunk(body, chunk);
+      ask_catalog |= !overlays[chunk - first].hides_catalog;
+    }
+  }
+  std::vector<std::pair<ChunkIndex, PieceList>> states;
+  if (ask_catalog) {
+    ASSIGN_OR_RETURN(states, impl.keeper.With([&](Catalog& catalog) {
+      return catalog.Chunks(body, first, last, at_);
+    }));
+  }
+  auto state = states.begin();
+  for (ChunkIndex chunk = first; chunk <= last; ++chunk) {
+    PieceList pieces;
+    while (state != states.end() && state->first < chunk) ++state;
+    Tail::ChunkOverlay& overlay = overlays[chunk - first];
+    if (state != states.end() && state->first == chunk && !overlay.hides_catalog) {
+      pieces = std::move(state->second);
+    }
+    if (!overlay.pieces.empty()) pieces = Overlay(pieces, overlay.pieces, Holes::kDrop);
+    const std::uint64_t chunk_start = chunk * kChunkBytes;
+    const auto from = static_cast<std::uint32_t>(offset > chunk_start ? offset - chunk_start : 0);
+    const auto to = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(kChunkBytes, offset + out.size() - chunk_start));
+    MutableByteSpan target = out.subspan(chunk_start + from - offset, to - from);
+    for (const Piece& piece : pieces) {
+      RETURN_IF_ERROR(ReadPiece(impl.reader, piece, from, to, target));
+    }
+  }
+  return {};
+}
+
+namespace {
+
+// The next chunk >= from that may hold data, of the tail's and the catalog's.
+Result<std::optional<ChunkIndex>> NextChunk(CatalogKeeper& keeper, const Tail* tail, BodyId body,
+                                            ChunkIndex from, Lsn at) {
+  std::optional<ChunkIndex> next;
+  ChunkIndex hidden = std::numeric_limits<ChunkIndex>::max();
+  if (tail != nullptr) {
+    next = tail->NextChunk(body, from);
+    hidden = tail->CatalogHiddenFrom(body);
+  }
+  ASSIGN_OR_RETURN(auto stored, keeper.With([&](Catalog& catalog) {
+    return catalog.NextChunk(body, from, at);
+  }));
+  if (stored && *stored < hidden && (!next || *stored < *next)) next = stored;
+  return next;
+}
+
+}  // namespace
+
+Result<std::uint64_t> View::NextData(BodyId body, std::uint64_t from, std::uint64_t size) const {
+  auto& impl = *volume_->impl_;
+  while (body && from < size) {
+    ASSIGN_OR_RETURN(auto chunk, NextChunk(impl.keeper, IsNow() ? &impl.tail : nullptr, body,
+                                           from / kChunkBytes, at_));
+    if (!chunk) return size;
+    ASSIGN_OR_RETURN(PieceList pieces, GetChunk(body, *chunk));
+    const std::uint64_t start = *chunk * kChunkBytes;
+    for (const Piece& piece : pieces) {
+      if (start + piece.end() > from) {
+        return std::min(size, std::max(from, start + piece.chunk_offset));
+      }
+    }
+    from = start + kChunkBytes;
+  }
+  return size;
+}
+
+Result<std::uint64_t> View::NextHole(BodyId body, std::uint64_t from, std::uint64_t size) const {
+  if (!body) return from;
+  while (from < size) {
+    const ChunkIndex chunk = from / kChunkBytes;
+    ASSIGN_OR_RETURN(PieceList pieces, GetChunk(body, chunk));
+    const std::uint64_t start = chunk * kChunkBytes;
+    for (const Piece& piece : pieces) {
+      if (start + piece.end() <= from) continue;
+      if (start + piece.chunk_offset > from) return from;
+      from = start + piece.end();
+    }
+    if (from < start + kChunkBytes) return std::min(from, size);
+  }
+  return size;
+}
+
+Result<std::optional<std::string>> View::GetXattr(InodeId inode, std::string_view name) const {
+  auto& impl = *volume_->impl_;
+  if (IsNow()) {
+    if (auto known = impl.tail.GetXattr(inode, name)) return *known;
+  }
+  return impl.keeper.With([&](Catalog& catalog) { return catalog.GetXattr(inode, name, at_); });
+}
+
+Result<std::vector<std::string>> View::ListXattrs(InodeId inode) const {
+  auto& impl = *volume_->impl_;
+  std::vector<std::string> names;
+  while (true) {
+    const std::uint64_t trims = impl.tail.trims();
+    ASSIGN_OR_RETURN(names, impl.keeper.With([&](Catalog& catalog) {
+      return catalog.ListXattrs(inode, at_);
+    }));
+    if (!IsNow()) return names;
+    impl.tail.OverlayXattrs(inode, names);
+    if (impl.tail.trims() == trims) return names;
+  }
+}
+
+}  // namespace varve

@@ -1,0 +1,51 @@
+// A View: the tree at one moment, now or then. Now and then share one read path.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/bytes.h"
+#include "store/base/ids.h"
+#include "store/log/change.h"
+
+namespace varve {
+
+class Volume;
+
+// Cheap to copy, read-only, thread-safe; must not outlive its Volume. In the present it sees every
+// change that Commit has returned for (the tail in memory over the catalog); in the past it never
+// changes.
+class View {
+ public:
+  Lsn at() const { return at_; }
+  bool IsNow() const { return at_ == kLsnNow; }
+
+  Result<std::optional<InodeAttributes>> GetInode(InodeId inode) const;
+  Result<std::optional<Entry>> Lookup(InodeId parent, std::string_view name) const;
+  // At most `limit` entries with cookie > after, by cookie. Fewer than `limit`: there are no more.
+  Result<std::vector<Entry>> List(InodeId parent, Cookie after, std::size_t limit) const;
+  Result<bool> IsEmptyDirectory(InodeId inode) const;
+
+  // The chunk's full state (holes absent).
+  Result<PieceList> GetChunk(BodyId body, ChunkIndex chunk) const;
+  // Fills `out` with the bytes from `offset`; holes and everything without pieces read as zeros. The
+  // caller clips to the file's size. Every byte is verified; kDataLost when it cannot be had.
+  Status Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const;
+  // First offset >= from with data / without data, by pieces, not beyond `size`; `size` if none.
+  Result<std::uint64_t> NextData(BodyId body, std::uint64_t from, std::uint64_t size) const;
+  Result<std::uint64_t> NextHole(BodyId body, std::uint64_t from, std::uint64_t size) const;
+
+  Result<std::optional<std::string>> GetXattr(InodeId inode, std::string_view name) const;
+  Result<std::vector<std::string>> ListXattrs(InodeId inode) const;
+
+ private:
+  friend class Volume;
+  View(Volume* volume, Lsn at) : volume_(volume), at_(at) {}
+  Volume* volume_;
+  Lsn at_;
+};
+
+}  // namespace varve

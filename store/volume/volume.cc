@@ -1,0 +1,277 @@
+#include "store/volume/volume.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "store/volume/recovery.h"
+#include "store/volume/volume_impl.h"
+
+namespace varve {
+namespace {
+
+// Kept free on every device, so that the journal and the catalog can always go on.
+std::uint64_t ReserveOf(const DiskSpace& space) {
+  constexpr std::uint64_t kLeast = 16ULL << 20;
+  constexpr std::uint64_t kMost = 1ULL << 30;
+  return std::clamp(space.total_bytes / 50, kLeast, kMost);
+}
+
+// A volume is limited by its smallest disk: stripes go to all of them alike.
+struct Room {
+  std::uint64_t total_bytes = ~0ULL;
+  std::uint64_t free_bytes = ~0ULL;
+};
+
+Room RoomPerDisk(DiskSet& disks) {
+  struct Device {
+    DiskSpace space;
+    std::uint64_t members = 0;
+  };
+  std::map<std::uint64_t, Device> devices;
+  std::uint64_t unique = ~0ULL;
+  for (DiskIndex slot : disks.OnlineSlots()) {
+    auto disk = disks.online(slot);
+    if (!disk) continue;
+    auto space = disk->Space();
+    if (!space.ok()) continue;
+    Device& device = devices[space->device != 0 ? space->device : unique--];
+    device.space = *space;
+    ++device.members;
+  }
+  Room room;
+  for (const auto& [id, device] : devices) {
+    const std::uint64_t reserve = ReserveOf(device.space);
+    const std::uint64_t free =
+        device.space.free_bytes > reserve ? device.space.free_bytes - reserve : 0;
+    room.total_bytes = std::min(room.total_bytes, device.space.total_bytes / device.members);
+    room.free_bytes = std::min(room.free_bytes, free / device.members);
+  }
+  return devices.empty() ? Room{0, 0} : room;
+}
+
+}  // namespace
+
+Volume::Impl::Impl(std::unique_ptr<DiskSet> disk_set, const VolumeOptions& volume_options)
+    : options(volume_options),
+      disks(std::move(disk_set)),
+      uuid(disks->label().volume_uuid),
+      index(keeper),
+      reader(*disks, uuid, [this](StripeId id) { return index.Find(id); }, options.findings),
+      hot_writer(*disks, uuid, next_segment, options.stripes),
+      pack_writer(*disks, uuid, next_segment, options.stripes),
+      checkpoint_writer(*disks, uuid, next_segment, options.stripes) {}
+
+Volume::Volume() = default;
+
+Volume::~Volume() {
+  if (!impl_) return;
+  Status closed = Close();
+  if (!closed.ok()) spdlog::error("closing the volume: {}", closed.error().message());
+}
+
+Status Volume::Format(std::vector<std::unique_ptr<Disk>> disks, const FormatOptions& format,
+                      const RootOwner& owner, const VolumeOptions& options) {
+  RETURN_IF_ERROR(FormatDisks(disks, format));
+  ASSIGN_OR_RETURN(auto set, DiskSet::Assemble(std::move(disks)));
+  ASSIGN_OR_RETURN(auto journal, Journal::Start(*set, set->label().volume_uuid, 1, std::nullopt,
+                                                options.journal));
+  Change first;
+  first.lsn = kLsnFirst;
+  first.time_ns = options.clock->Now();
+  first.kind = ChangeKind::kFormat;
+  InodeAttributes root;
+  root.mode = S_IFDIR | 0755;
+  root.uid = owner.uid;
+  root.gid = owner.gid;
+  root.nlink = 2;
+  root.atime_ns = root.mtime_ns = root.ctime_ns = root.birth_ns = first.time_ns;
+  root.parent = kRootInode;
+  first.operations.emplace_back(PutInode{kRootInode, root});
+  const Change* changes[] = {&first};
+  return journal->Append(changes);
+}
+
+Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
+                                             const VolumeOptions& options,
+                                             std::function<void(const std::string&)> progress) {
+  if (!progress) progress = [](const std::string&) {};
+  RETURN_IF_ERROR(disks->BeginEpoch());
+  std::unique_ptr<Volume> volume(new Volume());
+  volume->impl_ = std::make_unique<Impl>(std::move(disks), options);
+  Impl& impl = *volume->impl_;
+  ASSIGN_OR_RETURN(SegmentId highest, HighestSegmentOnDisks(*impl.disks));
+  impl.next_segment = highest.value + 1;
+
+  auto recovered = Recover({*impl.disks, impl.options, impl.keeper, impl.index, impl.pack_writer,
+                            impl.checkpoint_writer, progress});
+  if (!recovered.ok()) {
+    impl.closed = true;
+    impl.keeper.Close();
+    return recovered.error();
+  }
+  impl.journal = std::move(recovered->journal);
+  impl.checkpointer = std::move(recovered->checkpointer);
+  impl.next_id = recovered->highest_id + 1;
+  impl.applier = std::make_unique<Applier>(
+      Applier::Parts{impl.options, *impl.disks, impl.keeper, *impl.checkpointer, impl.pack_writer,
+                     impl.index, impl.tail, *impl.journal},
+      recovered->last);
+  impl.committer = std::make_unique<Committer>(
+      impl.options, impl.tail, *impl.journal, impl.hot_writer, impl.index, recovered->last,
+      recovered->last_time_ns,
+      [&impl](std::vector<std::shared_ptr<Change>> batch) { impl.applier->Enqueue(std::move(batch)); });
+  impl.applier->Start(*impl.committer);
+  impl.keeper.OnReport([&impl] { impl.applier->Wake(); });
+  impl.disks->OnFailure([&impl](DiskIndex slot, const Error& why) {
+    spdlog::error("disk {} has failed: {}", slot.value, why.message());
+    impl.reader.Forget(slot);
+    impl.keeper.ReportDisk(slot, why);
+    if (!impl.disks->writable()) {
+      impl.committer->Poison(Error(ErrorCode::kTooFewDisks,
+                                   "fewer disks are left than redundancy needs: " + why.message()));
+    }
+  });
+  if (!recovered->announce.empty()) {
+    Change announce;
+    announce.operations = std::move(recovered->announce);
+    RETURN_IF_ERROR(volume->Commit(std::move(announce)));
+  }
+  RETURN_IF_ERROR(impl.RemoveOrphans());
+  ASSIGN_OR_RETURN(auto first_time, impl.keeper.With([](Catalog& c) { return c.TimeOf(kLsnFirst); }));
+  impl.first_time_ns = first_time.value_or(0);
+  impl.RefreshSpace();
+  impl.health = std::thread([&impl] {
+    pthread_setname_np(pthread_self(), "varve-health");
+    impl.RunHealth();
+  });
+  return volume;
+}
+
+Status Volume::Close() {
+  Impl& impl = *impl_;
+  if (impl.closed) return impl.close_status;
+  impl.closed = true;
+  {
+    std::lock_guard lock(impl.health_mutex);
+    impl.health_stop = true;
+  }
+  impl.health_wake.notify_all();
+  if (impl.health.joinable()) impl.health.join();
+  if (!impl.committer) return {};
+  Status status = impl.Settle(impl.committer->last_lsn());
+  if (status.ok()) status = impl.applier->Checkpoint();
+  // The checkpoint's announcement is a change too.
+  if (status.ok()) status = impl.Settle(impl.committer->last_lsn());
+  impl.committer->Stop();
+  impl.applier->Stop();
+  impl.keeper.Close();
+  impl.close_status = status;
+  return status;
+}
+
+Status Volume::Impl::Settle(Lsn lsn) {
+  RETURN_IF_ERROR(committer->Sync(lsn));
+  return applier->WaitApplied(lsn);
+}
+
+Status Volume::Impl::RemoveOrphans() {
+  ASSIGN_OR_RETURN(std::vector<InodeId> orphans,
+                   keeper.With([](Catalog& catalog) { return catalog.Orphans(); }));
+  if (orphans.empty()) return {};
+  Change change;
+  change.kind = ChangeKind::kMaintenance;
+  for (InodeId inode : orphans) change.operations.emplace_back(RemoveInode{inode});
+  auto committed = committer->Commit(std::move(change));
+  return committed.ok() ? Status() : Status(committed.error());
+}
+
+void Volume::Impl::RefreshSpace() {
+  const Geometry& geometry = disks->geometry();
+  const auto online = static_cast<int>(disks->OnlineSlots().size());
+  const int data = std::min(geometry.data, online - geometry.parity);
+  const Room room = RoomPerDisk(*disks);
+  const std::uint64_t stripes_wide = static_cast<std::uint64_t>(std::max(online, 0));
+  auto logical = [&](std::uint64_t per_disk) -> std::uint64_t {
+    if (data <= 0) return 0;
+    return per_disk / static_cast<std::uint64_t>(data + geometry.parity) * stripes_wide *
+           static_cast<std::uint64_t>(data);
+  };
+  capacity_bytes = logical(room.total_bytes);
+  available_bytes = logical(room.free_bytes);
+  spent_since_refresh = 0;
+}
+
+void Volume::Impl::RunHealth() {
+  std::unique_lock lock(health_mutex);
+  while (!health_wake.wait_for(lock, options.probe_interval, [&] { return health_stop; })) {
+    lock.unlock();
+    disks->ProbeAll();
+    RefreshSpace();
+    lock.lock();
+  }
+}
+
+Result<Lsn> Volume::Commit(Change change) {
+  impl_->spent_since_refresh += UnplacedBytes(change);
+  return impl_->committer->Commit(std::move(change));
+}
+
+Status Volume::Sync(Lsn lsn) { return impl_->committer->Sync(lsn); }
+
+std::uint64_t Volume::AllocateId() { return impl_->next_id.fetch_add(1); }
+
+Status Volume::CheckSpace(std::uint64_t bytes) const {
+  const std::uint64_t available = impl_->available_bytes;
+  // What waits to be placed is not on the disks yet, what was placed since the last look is.
+  const std::uint64_t spent = impl_->spent_since_refresh + impl_->committer->pending_bytes();
+  if (available > spent && available - spent >= bytes) return {};
+  return Error(ErrorCode::kNoSpace, "no space left on the volume's disks");
+}
+
+Result<View> Volume::At(Lsn lsn) {
+  if (lsn == kLsnNow) return Now();
+  if (lsn < kLsnFirst || lsn > last_lsn()) {
+    return Error(ErrorCode::kInvalidArgument, "there is no change " + std::to_string(lsn.value) +
+                                                  ": history goes from 1 to " +
+                                                  std::to_string(last_lsn().value));
+  }
+  if (impl_->applier->applied_lsn() < lsn) RETURN_IF_ERROR(impl_->Settle(lsn));
+  return View(this, lsn);
+}
+
+Lsn Volume::last_lsn() const { return impl_->committer->last_lsn(); }
+TimeNs Volume::last_time_ns() const { return impl_->committer->last_time_ns(); }
+
+VolumeStatus Volume::status() const {
+  const Impl& impl = *impl_;
+  VolumeStatus status;
+  status.label = impl.disks->label();
+  status.disks = impl.disks->Report();
+  if (auto poison = impl.committer->poison()) {
+    status.read_only = true;
+    status.read_only_reason = poison->message();
+  }
+  status.rebuilding_catalog = impl.keeper.failure().has_value();
+  status.last = impl.committer->last_lsn();
+  status.durable = impl.committer->durable_lsn();
+  status.applied = impl.applier->applied_lsn();
+  status.first_time_ns = impl.first_time_ns;
+  status.last_time_ns = impl.committer->last_time_ns();
+  status.pending_bytes = impl.committer->pending_bytes();
+  status.capacity_bytes = impl.capacity_bytes;
+  const std::uint64_t spent = impl.spent_since_refresh + status.pending_bytes;
+  const std::uint64_t available = impl.available_bytes;
+  status.available_bytes = available > spent ? available - spent : 0;
+  return status;
+}
+
+DiskSet& Volume::disks() { return *impl_->disks; }
+std::shared_ptr<Catalog> Volume::catalog() { return impl_->keeper.current(); }
+StripeReader& Volume::reader() { return impl_->reader; }
+
+}  // namespace varve

@@ -1,0 +1,313 @@
+#include "store/log/stripe_reader.h"
+
+#include <functional>
+
+#include "tests/store/log/stripe_fixture.h"
+
+namespace varve {
+namespace {
+
+class Reader : public StripeFixture {
+ protected:
+  // A 4+2 volume with one full-width stripe: 8 extents of 64 KiB, two in each column.
+  void PlaceOneStripe() {
+    ASSERT_NO_FATAL_FAILURE(Format(4, 2, 6));
+    std::vector<ByteVector> inputs;
+    for (int i = 0; i < 8; ++i) inputs.push_back(Random(kChunkBytes));
+    const Placement placement = MustPlace(inputs);
+    ASSERT_EQ(placement.stripes.size(), 1u);
+    location_ = LocationOf(placement.extents[0]);
+    ASSERT_EQ(location_.stripe.data, 4);
+  }
+  // The first extent in a column.
+  const ExtentRef& ExtentIn(int column) const {
+    for (const auto& [extent, raw] : placed_) {
+      if (extent.column == column) return extent;
+    }
+    ADD_FAILURE() << "no extent in column " << column;
+    return placed_.front().first;
+  }
+  StripeLocation location_;
+};
+
+TEST_F(Reader, SurvivesEveryPairOfLostDisks) {
+  for (int a = 0; a < 6; ++a) {
+    for (int b = a + 1; b < 6; ++b) {
+      SCOPED_TRACE(testing::Message() << "disks " << a << " and " << b);
+      ASSERT_NO_FATAL_FAILURE(Format(4, 2, 6, {.segment_column_bytes = 256 * 1024}));
+      for (int i = 0; i < 6; ++i) MustPlace(SomeInputs(6));
+      for (const int slot : {a, b}) controllers_[static_cast<std::size_t>(slot)]->Lose();
+      ASSERT_NO_FATAL_FAILURE(ExpectAllReadable());
+      // The same once the set knows that they are gone.
+      for (const int slot : {a, b}) LoseDisk(slot);
+      ASSERT_NO_FATAL_FAILURE(ExpectAllReadable());
+    }
+  }
+}
+
+TEST_F(Reader, MendsEveryKindOfDamage) {
+  using Harm = std::function<void(const StripeLocation&, int)>;
+  const std::map<std::string, Harm> harms = {
+      {"bit in payload", [&](const auto& at, int c) { FlipBit(at, c, kFragmentHeaderBytes + 10); }},
+      {"whole fragment zero",
+       [&](const auto& at, int c) { Overwrite(at, c, ByteVector(at.stripe.fragment_bytes)); }},
+      {"file cut short",
+       [&](const auto& at, int c) {
+         ASSERT_TRUE(Controller(DiskOf(at, c)).TruncateObject(ObjectOf(at), 4096).ok());
+       }},
+      {"file removed",
+       [&](const auto& at, int c) {
+         ASSERT_TRUE(Controller(DiskOf(at, c)).base().Remove(ObjectOf(at)).ok());
+         reader_->Forget(DiskOf(at, c));
+       }},
+      {"fragment of another column",
+       [&](const auto& at, int c) { Overwrite(at, c, RawFragment(at, (c + 1) % 6)); }},
+      {"reads fail", [&](const auto& at, int c) { Controller(DiskOf(at, c)).FailReads(); }},
+  };
+  for (const auto& [name, harm] : harms) {
+    for (int column = 0; column < 4; ++column) {
+      SCOPED_TRACE(name + " in column " + std::to_string(column));
+      ASSERT_NO_FATAL_FAILURE(PlaceOneStripe());
+      harm(location_, column);
+      harm(location_, (column + 3) % 6);
+      ASSERT_NO_FATAL_FAILURE(ExpectAllReadable());
+      EXPECT_EQ(disks_->OnlineSlots().size(), 6u) << "a read fails no disk";
+      const auto findings = Findings();
+      ASSERT_GE(findings.size(), 1u);
+      for (const Finding& finding : findings) {
+        EXPECT_EQ(finding.stripe, location_.stripe.id);
+        EXPECT_TRUE(finding.column == column || finding.column == (column + 3) % 6);
+        EXPECT_EQ(finding.disk, DiskOf(location_, finding.column));
+        EXPECT_EQ(finding.severity, Severity::kRepairable);
+        EXPECT_NE(finding.what.find(ObjectOf(location_)), std::string::npos) << finding.what;
+        EXPECT_EQ(finding.next_step, "run varve fsck -y");
+      }
+    }
+  }
+}
+
+TEST_F(Reader, SeesAnOlderFragmentOfTheSamePlace) {
+  PlaceOneStripe();
+  // What a write lost by the disk leaves: the fragment of the same stripe of an epoch before.
+  StripeLocation older = location_;
+  older.stripe.epoch = Epoch(location_.stripe.epoch.value + 100);
+  ByteVector stale = RawFragment(location_, 1);
+  EncodeFragmentHeader(uuid_, older.stripe, 1, MutableByteSpan(stale).first(kFragmentHeaderBytes));
+  Overwrite(location_, 1, stale);
+  const auto read = reader_->ReadFragment(location_, 1);
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code(), ErrorCode::kCorrupt);
+  EXPECT_NE(read.error().message().find("lost write"), std::string::npos);
+  ExpectAllReadable();
+}
+
+TEST_F(Reader, SeesLostAndMisdirectedWrites) {
+  Format(4, 2, 6);
+  controllers_[1]->DropWrites(1, "segment/");
+  controllers_[4]->MisdirectNextWrite(4096, "segment/");
+  MustPlace(std::vector(8, Random(kChunkBytes)));
+  ExpectAllReadable();
+  MustPlace(std::vector(8, Random(kChunkBytes)));
+  ExpectAllReadable();
+}
+
+TEST_F(Reader, ReportsAFragmentOnce) {
+  PlaceOneStripe();
+  FlipBit(location_, 2, kFragmentHeaderBytes + 1);
+  for (int i = 0; i < 3; ++i) ExpectAllReadable();
+  const auto findings = Findings();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].kind, FindingKind::kFragmentCorrupt);
+  EXPECT_EQ(findings[0].column, 2);
+}
+
+TEST_F(Reader, KeepsSilentAboutFragmentsOnDisksThatAreKnownToBeAway) {
+  PlaceOneStripe();
+  LoseDisk(1);
+  ExpectAllReadable();
+  EXPECT_TRUE(Findings().empty());
+  // A fresh disk that has not been rebuilt holds nothing, which is no news either.
+  ASSERT_TRUE(disks_->Replace(DiskIndex(1), std::make_unique<MemoryDisk>()).ok());
+  ExpectAllReadable();
+  EXPECT_TRUE(Findings().empty());
+}
+
+TEST_F(Reader, RefusesWhatMoreLossesThanParityMakeImpossible) {
+  PlaceOneStripe();
+  for (const int column : {0, 1, 2}) {
+    Overwrite(location_, column, ByteVector(location_.stripe.fragment_bytes));
+  }
+  for (const auto& [extent, raw] : placed_) {
+    const auto read = Read(extent);
+    if (extent.column == 3) {
+      ASSERT_TRUE(read.ok()) << "it is still readable";
+      EXPECT_EQ(*read, raw);
+    } else {
+      ASSERT_FALSE(read.ok());
+      EXPECT_EQ(read.error().code(), ErrorCode::kDataLost);
+    }
+  }
+}
+
+TEST_F(Reader, RefusesLossWithoutParity) {
+  Format(1, 0, 1);
+  const Placement placement = MustPlace({Random(5000)});
+  FlipBit(LocationOf(placement.extents[0]), 0, kFragmentHeaderBytes + 7);
+  EXPECT_EQ(Read(placement.extents[0]).error().code(), ErrorCode::kDataLost);
+}
+
+TEST_F(Reader, UsesDamagedFragmentsWhereTheyAreWhole) {
+  PlaceOneStripe();
+  // Column 0 is gone; three others are damaged, each in another place: no selection of whole
+  // fragments is enough, but of the ranges of the first extents four are right.
+  Overwrite(location_, 0, ByteVector(location_.stripe.fragment_bytes));
+  const std::uint64_t half = kFragmentHeaderBytes + kChunkBytes;
+  FlipBit(location_, 1, half + 5);
+  FlipBit(location_, 4, half + 50);
+  FlipBit(location_, 5, kFragmentHeaderBytes + 3);
+  EXPECT_EQ(CountRefused(), 2) << "the second extents of columns 0 and 1: three of six are broken";
+}
+
+TEST_F(Reader, NeverReturnsAWrongByte) {
+  for (int round = 0; round < 12; ++round) {
+    SCOPED_TRACE(round);
+    ASSERT_NO_FATAL_FAILURE(Format(4, 2, 6));
+    for (int i = 0; i < 5; ++i) MustPlace(SomeInputs(10));
+    for (int i = 0; i < 6 + 10 * round; ++i) {
+      const auto& [extent, raw] = placed_[random_() % placed_.size()];
+      const StripeLocation& location = LocationOf(extent);
+      const int column = static_cast<int>(random_() % static_cast<unsigned>(location.stripe.columns()));
+      FlipBit(location, column, random_() % location.stripe.fragment_bytes);
+    }
+    // Reads that flip bits on their way, too.
+    for (const auto& controller : controllers_) {
+      controller->RandomFaults(random_(), {.read_error = 0.01, .read_flip = 0.05});
+    }
+    CountRefused();
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(Reader, ReadsOnlyTheRangeThatItNeeds) {
+  PlaceOneStripe();
+  const ExtentRef& extent = ExtentIn(1);
+  ASSERT_TRUE(Read(extent).ok());
+  std::uint64_t reads = 0;
+  for (const auto& controller : controllers_) reads += controller->count(DiskOperation::kRead);
+  ASSERT_TRUE(Read(extent).ok());
+  std::uint64_t after = 0;
+  for (const auto& controller : controllers_) after += controller->count(DiskOperation::kRead);
+  EXPECT_EQ(after, reads + 1);
+}
+
+TEST_F(Reader, RefusesReferencesThatCannotBe) {
+  PlaceOneStripe();
+  const ExtentRef good = placed_[0].first;
+  const auto code = [&](auto&& change) {
+    ExtentRef bad = good;
+    change(bad);
+    return Read(bad).error().code();
+  };
+  EXPECT_EQ(code([](auto& e) { e.column = 4; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.column = 200; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.fragment_offset = 0xFFFFFFFF; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.stored_bytes = 0; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.stored_bytes = 0xFFFFFFFF; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.stored_bytes -= 1; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.checksum ^= 1; }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code([](auto& e) { e.stripe = StripeId(SegmentId(99), 0); }), ErrorCode::kNotFound);
+  EXPECT_TRUE(Findings().empty()) << "a wrong reference accuses no fragment";
+}
+
+TEST_F(Reader, GivesAndComputesWholeFragments) {
+  PlaceOneStripe();
+  for (int column = 0; column < 6; ++column) {
+    const auto read = reader_->ReadFragment(location_, column);
+    ASSERT_TRUE(read.ok()) << read.error().message();
+    const auto computed = reader_->ReconstructFragment(location_, column);
+    ASSERT_TRUE(computed.ok()) << computed.error().message();
+    EXPECT_EQ(*read, *computed);
+  }
+}
+
+TEST_F(Reader, SaysWhyAFragmentCannotBeRead) {
+  PlaceOneStripe();
+  const auto code = [&](int column) {
+    return reader_->ReadFragment(location_, column).error().code();
+  };
+  FlipBit(location_, 0, 3);
+  EXPECT_EQ(code(0), ErrorCode::kCorrupt);
+  FlipBit(location_, 1, location_.stripe.fragment_bytes - 1);
+  EXPECT_EQ(code(1), ErrorCode::kCorrupt) << "padding is covered too";
+  ASSERT_TRUE(Controller(DiskOf(location_, 2)).base().Remove(ObjectOf(location_)).ok());
+  EXPECT_EQ(code(2), ErrorCode::kNotFound);
+  Controller(DiskOf(location_, 3)).FailReads();
+  EXPECT_EQ(code(3), ErrorCode::kIo);
+  LoseDisk(DiskOf(location_, 4).value);
+  EXPECT_EQ(code(4), ErrorCode::kDiskLost);
+  EXPECT_TRUE(Findings().empty()) << "who asked for one fragment has the answer";
+}
+
+TEST_F(Reader, FragmentsAreWrittenAnewInTheirPlace) {
+  PlaceOneStripe();
+  MustPlace(SomeInputs(20));
+  for (int column : {1, 5}) {
+    ASSERT_TRUE(Controller(DiskOf(location_, column)).base().Remove(ObjectOf(location_)).ok());
+    reader_->Forget(DiskOf(location_, column));
+  }
+  for (int column : {1, 5}) {
+    const auto payload = reader_->ReconstructFragment(location_, column);
+    ASSERT_TRUE(payload.ok());
+    ASSERT_TRUE(WriteFragment(*disks_, uuid_, location_, column, *payload).ok());
+    const DiskIndex slot = DiskOf(location_, column);
+    ASSERT_TRUE(SyncSegmentColumn(*disks_, location_.segment.id, slot).ok());
+    EXPECT_TRUE(platters_[slot.value]->IsDurable());
+    EXPECT_TRUE(reader_->ReadFragment(location_, column).ok());
+  }
+  ExpectAllReadable();
+}
+
+TEST_F(Reader, AWrongPayloadIsNeverWritten) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // disks have threads
+  PlaceOneStripe();
+  ByteVector payload(location_.stripe.payload_bytes());
+  EXPECT_DEATH(static_cast<void>(WriteFragment(*disks_, uuid_, location_, 0, payload)),
+               "not the stripe's");
+}
+
+TEST_F(Reader, WritesNoFragmentToADiskThatIsAway) {
+  PlaceOneStripe();
+  const auto payload = reader_->ReadFragment(location_, 0);
+  ASSERT_TRUE(payload.ok());
+  LoseDisk(DiskOf(location_, 0).value);
+  EXPECT_EQ(WriteFragment(*disks_, uuid_, location_, 0, *payload).error().code(),
+            ErrorCode::kDiskLost);
+  EXPECT_EQ(SyncSegmentColumn(*disks_, location_.segment.id, DiskOf(location_, 0)).error().code(),
+            ErrorCode::kDiskLost);
+}
+
+TEST_F(Reader, RefusesToReconstructFromTooLittle) {
+  PlaceOneStripe();
+  for (const int column : {0, 3, 4}) FlipBit(location_, column, kFragmentHeaderBytes + 9);
+  EXPECT_EQ(reader_->ReconstructFragment(location_, 0).error().code(), ErrorCode::kDataLost);
+  EXPECT_EQ(Findings().size(), 2u) << "3 and 4; 0 was not looked at";
+}
+
+TEST_F(Reader, ReadsMoreSegmentsThanItKeepsOpen) {
+  Format(1, 1, 2, {.segment_column_bytes = 4096});
+  for (int i = 0; i < 300; ++i) MustPlace({Random(20)});
+  for (int i = 0; i < 2; ++i) ASSERT_NO_FATAL_FAILURE(ExpectAllReadable());
+}
+
+TEST_F(Reader, ReadsNothingThroughTheHandleOfADiskThatWasReplaced) {
+  PlaceOneStripe();
+  ExpectAllReadable();
+  const DiskIndex slot = DiskOf(location_, 0);
+  LoseDisk(slot.value);
+  ASSERT_TRUE(disks_->Replace(slot, std::make_unique<MemoryDisk>()).ok());
+  EXPECT_EQ(reader_->ReadFragment(location_, 0).error().code(), ErrorCode::kNotFound);
+  ExpectAllReadable();
+}
+
+}  // namespace
+}  // namespace varve
