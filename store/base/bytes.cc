@@ -38,7 +38,8 @@ void Encoder::PatchU64(std::size_t at, std::uint64_t v) {
 std::uint64_t Decoder::Fixed(int length_bytes) {
   ByteSpan raw = Raw(static_cast<std::size_t>(length_bytes));
   std::uint64_t v = 0;
-  for (std::size_t i = 0; i < raw.size(); ++i) v |= std::to_integer<std::uint64_t>(raw[i]) << (8 * i);
+  for (std::size_t i = 0; i < raw.size(); ++i)
+    v |= std::to_integer<std::uint64_t>(raw[i]) << (8 * i);
   return v;
 }
 

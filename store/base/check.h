@@ -12,8 +12,8 @@ namespace varve {
 }  // namespace varve
 
 // CHECK(condition) or CHECK(condition, message): aborts the process with file, line and message.
-#define CHECK(condition, ...)                                                             \
-  do {                                                                                    \
-    if (!(condition)) [[unlikely]]                                                        \
+#define CHECK(condition, ...)                                                              \
+  do {                                                                                     \
+    if (!(condition)) [[unlikely]]                                                         \
       ::varve::CheckFailed(__FILE__, __LINE__, #condition, std::string_view{__VA_ARGS__}); \
   } while (false)

@@ -32,10 +32,10 @@ struct Finding {
   FindingKind kind{};
   Severity severity = Severity::kRepairable;
   std::optional<DiskIndex> disk{};
-  StripeId stripe{};         // 0 when it is not about a stripe
-  std::uint8_t column = 0;   // of the stripe
-  std::string what{};         // one line, names the thing
-  std::string next_step{};    // one line, what to do about it
+  StripeId stripe{};        // 0 when it is not about a stripe
+  std::uint8_t column = 0;  // of the stripe
+  std::string what{};       // one line, names the thing
+  std::string next_step{};  // one line, what to do about it
 };
 
 // Takes findings as they are made; called from any thread, must not block.

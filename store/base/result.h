@@ -22,18 +22,18 @@ enum class ErrorCode {
   kIsDirectory,
   kNotEmpty,
   kNameTooLong,
-  kTooLarge,      // past a limit that is stated
-  kNoSpace,       // the disks are full
-  kReadOnly,      // the volume or the past cannot be written
-  kUnsupported,   // a valid wish that Varve does not grant
-  kBusy,          // in use, or would close a cycle
-  kIo,            // a disk answered with an error
-  kCorrupt,       // bytes were read that fail their checksum or their bounds
-  kDataLost,      // more than m fragments are gone: these bytes cannot be had
-  kStale,         // belongs to an older epoch or to another volume
-  kDiskLost,      // a disk is missing or failed
-  kTooFewDisks,   // fewer disks than redundancy needs
-  kCancelled,     // shutting down
+  kTooLarge,     // past a limit that is stated
+  kNoSpace,      // the disks are full
+  kReadOnly,     // the volume or the past cannot be written
+  kUnsupported,  // a valid wish that Varve does not grant
+  kBusy,         // in use, or would close a cycle
+  kIo,           // a disk answered with an error
+  kCorrupt,      // bytes were read that fail their checksum or their bounds
+  kDataLost,     // more than m fragments are gone: these bytes cannot be had
+  kStale,        // belongs to an older epoch or to another volume
+  kDiskLost,     // a disk is missing or failed
+  kTooFewDisks,  // fewer disks than redundancy needs
+  kCancelled,    // shutting down
 };
 
 std::string_view ToString(ErrorCode code);
@@ -127,11 +127,11 @@ using Status = Result<void>;
 #define VARVE_CONCAT(a, b) VARVE_CONCAT_INNER(a, b)
 
 // Evaluates a Result and returns its error from the enclosing function if it failed.
-#define RETURN_IF_ERROR(expression)                              \
-  do {                                                           \
-    if (auto varve_status = (expression); !varve_status.ok()) {  \
-      return varve_status.error();                               \
-    }                                                            \
+#define RETURN_IF_ERROR(expression)                             \
+  do {                                                          \
+    if (auto varve_status = (expression); !varve_status.ok()) { \
+      return varve_status.error();                              \
+    }                                                           \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, Compute()): x is the value, or the error is returned.

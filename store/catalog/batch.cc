@@ -43,9 +43,9 @@ Status Batch::NoteId(std::uint64_t id) {
 
 Status Batch::Add(const Change& change) {
   if (change.lsn <= progress_.applied_lsn || change.lsn.value >= kLargestKey) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "change " + std::to_string(change.lsn.value) + " does not come after " +
-                     std::to_string(progress_.applied_lsn.value));
+    return Error(ErrorCode::kInvalidArgument, "change " + std::to_string(change.lsn.value) +
+                                                  " does not come after " +
+                                                  std::to_string(progress_.applied_lsn.value));
   }
   lsn_ = change.lsn.value;
   for (const Operation& operation : change.operations) {
@@ -54,8 +54,8 @@ Status Batch::Add(const Change& change) {
   progress_.applied_lsn = change.lsn;
   progress_.applied_time_ns = change.time_ns;
   const ByteVector touched = EncodeTouched(change);
-  return database_.Run(kInsertCommit, lsn_, change.time_ns,
-                       static_cast<std::int64_t>(change.kind), ByteSpan(touched));
+  return database_.Run(kInsertCommit, lsn_, change.time_ns, static_cast<std::int64_t>(change.kind),
+                       ByteSpan(touched));
 }
 
 Status Batch::Do(const PutInode& op) {
@@ -144,9 +144,8 @@ Status Batch::Do(const PutChunk& op) {
 
 Status Batch::Do(const CutChunks& op) {
   RETURN_IF_ERROR(NoteId(op.body.value));
-  ASSIGN_OR_RETURN(const auto stored,
-                   ReadChunkStates(database_, op.body, op.first, kLargestKey, kLsnNow,
-                                   Load::kPresence));
+  ASSIGN_OR_RETURN(const auto stored, ReadChunkStates(database_, op.body, op.first, kLargestKey,
+                                                      kLsnNow, Load::kPresence));
   for (const auto& state : stored) {
     if (state.empty) continue;
     const auto [it, is_new] = chunk_states_.try_emplace({op.body.value, state.chunk});

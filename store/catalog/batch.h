@@ -1,5 +1,6 @@
 // A batch: the rows that a run of changes makes, gathered first and then written table by table in
-// the order of their keys, because inserting in random order into large tables is many times slower.
+// the order of their keys, because inserting in random order into large tables is many times
+// slower.
 #pragma once
 
 #include <map>

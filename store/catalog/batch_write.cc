@@ -100,8 +100,7 @@ Status Batch::WriteEntries() {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const EntryRow& row = entries_[i];
     if (i == 0 || entries_[i - 1].owner() != row.owner()) {
-      ASSIGN_OR_RETURN(auto before,
-                       ReadEntryAt(database_, InodeId(row.parent), row.name, kLsnNow));
+      ASSIGN_OR_RETURN(auto before, ReadEntryAt(database_, InodeId(row.parent), row.name, kLsnNow));
       if (before) gone.push_back({row.parent, std::move(*before)});
     }
     const Entry* entry = row.entry;
@@ -149,8 +148,8 @@ Status Batch::WriteXattrs() {
   SortByKey(xattrs_);
   for (const XattrRow& row : xattrs_) {
     if (row.value != nullptr) {
-      RETURN_IF_ERROR(database_.Run(kInsertXattr, row.inode, row.name, row.lsn,
-                                    std::string_view(*row.value)));
+      RETURN_IF_ERROR(
+          database_.Run(kInsertXattr, row.inode, row.name, row.lsn, std::string_view(*row.value)));
     } else {
       RETURN_IF_ERROR(database_.Run(kInsertXattr, row.inode, row.name, row.lsn, nullptr));
     }

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "store/catalog/catalog_impl.h"
+#include "store/catalog/fold_note.h"
 
 namespace varve {
 namespace {
@@ -36,7 +37,7 @@ Result<std::unique_ptr<Catalog::Impl>> Catalog::Impl::Start(std::shared_ptr<Disk
 Result<std::unique_ptr<Catalog>> Catalog::Create(std::shared_ptr<Disk> disk,
                                                  const CatalogIdentity& identity,
                                                  const CatalogOptions& options) {
-  for (const char* suffix : {"", "-wal", "-journal"}) {
+  for (const char* suffix : {"", "-wal", "-journal", "-fold"}) {
     RETURN_IF_ERROR(RemoveIfThere(*disk, std::string(kCatalogObject) + suffix));
   }
   RETURN_IF_ERROR(disk->SyncNames());
@@ -44,6 +45,7 @@ Result<std::unique_ptr<Catalog>> Catalog::Create(std::shared_ptr<Disk> disk,
   ASSIGN_OR_RETURN(impl->writer, Database::Open(*impl->vfs, kCatalogObject, OpenDatabase::kCreate));
   RETURN_IF_ERROR(ConfigureConnection(*impl->writer, WriterCacheBytes(options)));
   RETURN_IF_ERROR(CreateSchema(*impl->writer, identity));
+  impl->writer->TrackLog();
   RETURN_IF_ERROR(impl->OpenReaders(options));
   return std::make_unique<Catalog>(std::move(impl));
 }
@@ -52,10 +54,13 @@ Result<std::unique_ptr<Catalog>> Catalog::Open(std::shared_ptr<Disk> disk,
                                                const CatalogIdentity& identity,
                                                const CatalogOptions& options) {
   if (auto file = disk->Open(kCatalogObject, OpenMode::kRead); !file.ok()) return file.error();
+  ASSIGN_OR_RETURN(const std::uint64_t frames_noted, ReadFoldNote(*disk));
   ASSIGN_OR_RETURN(auto impl, Impl::Start(std::move(disk), identity));
   ASSIGN_OR_RETURN(impl->writer,
                    Database::Open(*impl->vfs, kCatalogObject, OpenDatabase::kExisting));
   RETURN_IF_ERROR(ConfigureConnection(*impl->writer, WriterCacheBytes(options)));
+  RETURN_IF_ERROR(impl->FinishFold(frames_noted));
+  impl->writer->TrackLog();
   ASSIGN_OR_RETURN(const CatalogProgress progress, CheckSchema(*impl->writer, identity));
   impl->Publish(progress);
   RETURN_IF_ERROR(impl->LoadOrphans());
@@ -68,8 +73,9 @@ Catalog::~Catalog() {
   impl_->readers.Close();
   std::lock_guard lock(impl_->writer_mutex);
   // A failure costs nothing: the log stays, and the next Open recovers from it.
-  (void)impl_->FoldLogLocked();
+  const bool folded = impl_->FoldLogLocked().ok();
   impl_->writer.reset();
+  if (folded) (void)RemoveFoldNote(*impl_->disk);
 }
 
 Status Catalog::Impl::OpenReaders(const CatalogOptions& options) {
@@ -98,9 +104,7 @@ void Catalog::Impl::Publish(const CatalogProgress& progress) {
   applied_lsn.store(progress.applied_lsn.value, std::memory_order_release);
 }
 
-Lsn Catalog::applied_lsn() const {
-  return Lsn(impl_->applied_lsn.load(std::memory_order_acquire));
-}
+Lsn Catalog::applied_lsn() const { return Lsn(impl_->applied_lsn.load(std::memory_order_acquire)); }
 TimeNs Catalog::applied_time_ns() const {
   return impl_->applied_time_ns.load(std::memory_order_acquire);
 }
@@ -113,7 +117,18 @@ Status Catalog::FoldLog() {
   return impl_->FoldLogLocked();
 }
 
+// Ends a fold that was interrupted, if there was one, before anything is read.
+Status Catalog::Impl::FinishFold(std::uint64_t frames_noted) {
+  if (frames_noted == 0) return {};
+  ASSIGN_OR_RETURN(const LogSize recovered, writer->FoldLog(Fold::kPassive));
+  if (recovered.frames >= frames_noted) return {};
+  return Error(ErrorCode::kCorrupt,
+               std::string(kCatalogObject) + "-wal: has lost frames of which some are folded (" +
+                   std::to_string(recovered.frames) + " of " + std::to_string(frames_noted) + ")");
+}
+
 Status Catalog::Impl::FoldLogLocked() {
+  if (writer->log_frames() > 0) RETURN_IF_ERROR(WriteFoldNote(*disk, writer->log_frames()));
   // First what can be moved without keeping anyone out; that leaves little for the second, which
   // waits for readers that still look into the log and then cuts it. If they do not go away in time
   // the log stays as long as it is until the next call.

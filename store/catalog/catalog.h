@@ -33,11 +33,14 @@ struct CommitRecord {
   ChangeKind kind{};
   // What it touched: inodes by id, entries by (parent, name), bodies by id. Enough to find what a
   // rollback must look at.
-  struct TouchedEntry { InodeId parent; std::string name; };
+  struct TouchedEntry {
+    InodeId parent;
+    std::string name;
+  };
   std::vector<InodeId> inodes;
   std::vector<TouchedEntry> entries;
-  std::vector<std::pair<BodyId, ChunkIndex>> chunks;     // written or put
-  std::vector<std::pair<BodyId, ChunkIndex>> cuts;       // emptied from here on
+  std::vector<std::pair<BodyId, ChunkIndex>> chunks;  // written or put
+  std::vector<std::pair<BodyId, ChunkIndex>> cuts;    // emptied from here on
   std::vector<std::pair<InodeId, std::string>> xattrs;
 };
 
@@ -48,8 +51,14 @@ struct SnapshotRecord {
 };
 
 // A version of an entry: from `from` on the name meant `entry` (nothing: deleted).
-struct EntryVersion { Lsn from; std::optional<Entry> entry; };
-struct InodeVersion { Lsn from; std::optional<InodeAttributes> attributes; };
+struct EntryVersion {
+  Lsn from;
+  std::optional<Entry> entry;
+};
+struct InodeVersion {
+  Lsn from;
+  std::optional<InodeAttributes> attributes;
+};
 
 struct CatalogOptions {
   std::uint64_t cache_bytes = 32 * 1024 * 1024;  // over all connections
@@ -107,7 +116,12 @@ class Catalog {
   Result<std::vector<StripeDescriptor>> ListStripes(SegmentId segment);
   // Every (body, chunk, from_lsn) whose state points into one of these stripes: a full scan, for
   // naming what is lost or hurt.
-  struct ExtentUse { BodyId body; ChunkIndex chunk = 0; Lsn from; PieceList pieces; };
+  struct ExtentUse {
+    BodyId body;
+    ChunkIndex chunk = 0;
+    Lsn from;
+    PieceList pieces;
+  };
   Status ForEachChunk(const std::function<Status(const ExtentUse&)>& visit);
   // Inodes that had this body, with the LSN from which on each had it.
   Result<std::vector<std::pair<InodeId, Lsn>>> InodesOfBody(BodyId body);
@@ -122,14 +136,17 @@ class Catalog {
                        const std::function<Result<bool>(const CommitRecord&)>& visit);
   Result<std::vector<EntryVersion>> EntryHistory(InodeId parent, std::string_view name);
   Result<std::vector<InodeVersion>> InodeHistory(InodeId inode);
-  // A name under which `inode` was linked in `parent` as of `at` (now gone or not); nothing if none.
+  // A name under which `inode` was linked in `parent` as of `at` (now gone or not); nothing if
+  // none.
   Result<std::optional<std::string>> NameOf(InodeId parent, InodeId inode, Lsn at);
 
   Result<std::vector<SnapshotRecord>> Snapshots();
   // Inodes with nlink 0 that have not been removed: left by a crash.
   Result<std::vector<InodeId>> Orphans();
 
-  struct Totals { std::uint64_t inodes = 0, versions = 0, logical_bytes = 0, stripe_bytes = 0; };
+  struct Totals {
+    std::uint64_t inodes = 0, versions = 0, logical_bytes = 0, stripe_bytes = 0;
+  };
   Result<Totals> ComputeTotals();
   // SQLite's integrity check and page checksums over the whole file; one line a problem.
   Result<std::vector<std::string>> CheckIntegrity();

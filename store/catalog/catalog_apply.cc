@@ -9,8 +9,8 @@ class Rollback {
  public:
   explicit Rollback(Database& database) : database_(&database) {}
   ~Rollback() {
-    // SQLite may have rolled back by itself. If rolling back fails, so does everything after it: the
-    // disk is gone.
+    // SQLite may have rolled back by itself. If rolling back fails, so does everything after it:
+    // the disk is gone.
     if (database_ != nullptr && database_->InTransaction()) (void)database_->Run("ROLLBACK");
   }
   Rollback(const Rollback&) = delete;

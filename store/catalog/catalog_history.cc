@@ -68,8 +68,8 @@ Result<std::vector<CommitRecord>> ReadCommits(Database& database, std::uint64_t 
 
 Result<Lsn> Catalog::LsnAt(TimeNs time_ns) {
   const auto reader = impl_->readers.Take();
-  // Times never decrease with LSNs. Up to `low` no change is later than the time (or there is none);
-  // from `high`+1 on every change is.
+  // Times never decrease with LSNs. Up to `low` no change is later than the time (or there is
+  // none); from `high`+1 on every change is.
   std::uint64_t low = 0;
   std::uint64_t high = applied_lsn().value;
   while (low < high) {

@@ -27,7 +27,7 @@ struct Catalog::Impl {
 
   // The writing connection and what goes with it.
   std::mutex writer_mutex;
-  std::unique_ptr<Database> writer;          // guarded by writer_mutex
+  std::unique_ptr<Database> writer;           // guarded by writer_mutex
   std::unordered_set<std::uint64_t> orphans;  // as in the table; guarded by writer_mutex
 
   ReaderPool readers;
@@ -44,6 +44,7 @@ struct Catalog::Impl {
   Status OpenReaders(const CatalogOptions& options);
   Status LoadOrphans();
   void Publish(const CatalogProgress& progress);
+  Status FinishFold(std::uint64_t frames_noted);
   Status FoldLogLocked();
 
   // The moment to read at: nothing beyond what was applied when the call began, so that a call of

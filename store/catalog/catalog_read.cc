@@ -89,8 +89,9 @@ Result<std::vector<Entry>> Catalog::List(InodeId parent, Cookie after, std::size
     listing = std::make_shared<const std::vector<Entry>>(std::move(read));
     impl_->past_listings.Keep(parent, moment, listing);
   }
-  auto it = std::upper_bound(listing->begin(), listing->end(), after,
-                             [](Cookie cookie, const Entry& entry) { return cookie < entry.cookie; });
+  auto it =
+      std::upper_bound(listing->begin(), listing->end(), after,
+                       [](Cookie cookie, const Entry& entry) { return cookie < entry.cookie; });
   for (; it != listing->end() && entries.size() < limit; ++it) entries.push_back(*it);
   return entries;
 }
@@ -99,8 +100,7 @@ Result<std::vector<std::pair<ChunkIndex, PieceList>>> Catalog::Chunks(BodyId bod
                                                                       ChunkIndex last, Lsn at) {
   const Lsn moment = impl_->Clamp(at);
   const auto reader = impl_->readers.Take();
-  ASSIGN_OR_RETURN(auto states,
-                   ReadChunkStates(*reader, body, first, last, moment, Load::kPieces));
+  ASSIGN_OR_RETURN(auto states, ReadChunkStates(*reader, body, first, last, moment, Load::kPieces));
   std::vector<std::pair<ChunkIndex, PieceList>> chunks;
   chunks.reserve(states.size());
   for (auto it = states.rbegin(); it != states.rend(); ++it) {

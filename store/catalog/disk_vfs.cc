@@ -254,10 +254,8 @@ const sqlite3_io_methods DiskVfs::Impl::kMethods = {
         [](sqlite3_file* f, int region, int bytes, int extend, void volatile** address) {
           return Of(f).vfs->locks.MapShared(&Of(f), region, bytes, extend != 0, address);
         },
-    .xShmLock =
-        [](sqlite3_file* f, int offset, int count, int flags) {
-          return Of(f).vfs->locks.LockShared(&Of(f), offset, count, flags);
-        },
+    .xShmLock = [](sqlite3_file* f, int offset, int count,
+                   int flags) { return Of(f).vfs->locks.LockShared(&Of(f), offset, count, flags); },
     .xShmBarrier = [](sqlite3_file* f) { Of(f).vfs->locks.Barrier(); },
     .xShmUnmap =
         [](sqlite3_file* f, int) {

@@ -2,9 +2,9 @@
 // and the faulty disk see it, and errors keep the disk's words.
 //
 // Pages of the database carry a checksum in their last bytes, seeded with the page number, so that
-// flipped, stale-elsewhere and misdirected pages are seen; frames of SQLite's log are checked against
-// sums kept in memory since they were written or recovered. Shared memory and locks live in this
-// process: nobody else may open the file (the disk is locked by its owner).
+// flipped, stale-elsewhere and misdirected pages are seen; frames of SQLite's log are checked
+// against sums kept in memory since they were written or recovered. Shared memory and locks live in
+// this process: nobody else may open the file (the disk is locked by its owner).
 #pragma once
 
 #include <cstdint>

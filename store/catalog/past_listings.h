@@ -1,5 +1,5 @@
-// Listings of directories in the past. One is a scan of the directory's history, and readdir asks for
-// it a page at a time; what is past never changes, so the last few are kept.
+// Listings of directories in the past. One is a scan of the directory's history, and readdir asks
+// for it a page at a time; what is past never changes, so the last few are kept.
 #pragma once
 
 #include <list>

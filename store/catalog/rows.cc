@@ -44,8 +44,8 @@ Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int 
     return BadRow("inode " + std::to_string(inode.value), why);
   };
   InodeAttributes attributes;
-  for (std::uint32_t* field : {&attributes.mode, &attributes.uid, &attributes.gid,
-                               &attributes.nlink}) {
+  for (std::uint32_t* field :
+       {&attributes.mode, &attributes.uid, &attributes.gid, &attributes.nlink}) {
     const std::int64_t value = row.Int(column);
     if (!row.IsInteger(column) || !FitsU32(value)) return bad("mode, owner or links out of range");
     *field = static_cast<std::uint32_t>(value);

@@ -1,5 +1,5 @@
-// Rows as the domain's values. Nothing in a row is trusted: what is out of bounds is kCorrupt and the
-// row is named.
+// Rows as the domain's values. Nothing in a row is trusted: what is out of bounds is kCorrupt and
+// the row is named.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ namespace varve {
 Error BadRow(const std::string& row, const std::string& why);
 
 // The columns of an inode's attributes, to be selected from `first_column` on.
-#define VARVE_INODE_COLUMNS                                                             \
+#define VARVE_INODE_COLUMNS                                                                   \
   "mode, uid, gid, nlink, size, rdev, atime_ns, mtime_ns, ctime_ns, birth_ns, body, parent, " \
   "target"
 Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int first_column,
@@ -27,8 +27,8 @@ Result<StripeDescriptor> ReadStripe(ByteSpan blob, StripeId id);
 Result<SegmentDescriptor> ReadSegment(ByteSpan blob, SegmentId id);
 
 // Chunks of `body` in first..last that have a state as of `at`, tombstones included, descending.
-// A chunk's versions are stepped over one by one while they are few and leapt over by a new seek when
-// they are many, so neither a wide range nor a long history makes it slow.
+// A chunk's versions are stepped over one by one while they are few and leapt over by a new seek
+// when they are many, so neither a wide range nor a long history makes it slow.
 struct ChunkState {
   ChunkIndex chunk = 0;
   bool empty = true;

@@ -8,8 +8,8 @@
 namespace varve {
 namespace {
 
-// History is keyed (key…, from_lsn) and only ever grows: a row says what the key means from that LSN
-// on, until the next row of the key. A tombstone says that it means nothing.
+// History is keyed (key…, from_lsn) and only ever grows: a row says what the key means from that
+// LSN on, until the next row of the key. A tombstone says that it means nothing.
 constexpr const char* kTables[] = {
     "CREATE TABLE meta ("
     "  id INTEGER PRIMARY KEY CHECK (id = 1), volume_uuid BLOB NOT NULL,"
@@ -28,8 +28,8 @@ constexpr const char* kTables[] = {
     "  PRIMARY KEY (parent, name, from_lsn)) STRICT, WITHOUT ROWID",
     // For naming an inode of which only the directory is known.
     "CREATE INDEX entry_of_inode ON entry (ino, parent) WHERE ino <> 0",
-    // The present's entries in the order of their cookies. The name is in the key so that two entries
-    // with one cookie, which must not be, could not hide each other.
+    // The present's entries in the order of their cookies. The name is in the key so that two
+    // entries with one cookie, which must not be, could not hide each other.
     "CREATE TABLE listing ("
     "  parent INTEGER NOT NULL, cookie INTEGER NOT NULL, name BLOB NOT NULL,"
     "  ino INTEGER NOT NULL, type INTEGER NOT NULL,"
@@ -119,10 +119,11 @@ Status CreateSchema(Database& database, const CatalogIdentity& identity) {
   RETURN_IF_ERROR(
       database.Execute("PRAGMA application_id = " + std::to_string(kCatalogApplicationId)));
   RETURN_IF_ERROR(database.Execute("PRAGMA user_version = " + std::to_string(kCatalogVersion)));
-  RETURN_IF_ERROR(database.Run(kInsertMeta, ByteSpan(identity.volume_uuid.bytes),
-                               identity.generation));
+  RETURN_IF_ERROR(
+      database.Run(kInsertMeta, ByteSpan(identity.volume_uuid.bytes), identity.generation));
   RETURN_IF_ERROR(database.Execute("COMMIT"));
-  // From here on the file has a log to be recovered from, and is what it says even after a power cut.
+  // From here on the file has a log to be recovered from, and is what it says even after a power
+  // cut.
   ASSIGN_OR_RETURN([[maybe_unused]] const LogSize size, database.FoldLog(Fold::kTruncate));
   return {};
 }

@@ -182,12 +182,23 @@ Result<Statement*> Database::Cached(const char* sql) {
 
 bool Database::InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
+void Database::TrackLog() {
+  sqlite3_wal_hook(
+      db_,
+      [](void* self, sqlite3*, const char*, int frames) {
+        static_cast<Database*>(self)->log_frames_ = static_cast<std::uint64_t>(frames);
+        return SQLITE_OK;
+      },
+      this);
+}
+
 Result<LogSize> Database::FoldLog(Fold how) {
   int frames = 0;
   int folded = 0;
   const int mode = how == Fold::kPassive ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
   const int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, mode, &frames, &folded);
   if (rc != SQLITE_OK) return MakeError(db_, rc, "folding the catalog's log");
+  if (how == Fold::kTruncate) log_frames_ = 0;
   LogSize size;
   size.frames = frames > 0 ? static_cast<std::uint64_t>(frames) : 0;
   size.folded = folded > 0 ? static_cast<std::uint64_t>(folded) : 0;

@@ -1,5 +1,6 @@
 // A small RAII wrapper over SQLite: Database is one connection, Statement one prepared statement,
-// Query a borrowed cached statement with its values bound. Errors are Results with SQLite's message.
+// Query a borrowed cached statement with its values bound. Errors are Results with SQLite's
+// message.
 #pragma once
 
 #include <concepts>
@@ -127,6 +128,10 @@ class Database {
   }
 
   bool InTransaction() const;
+  // Frames in SQLite's log after the last commit of this connection, from TrackLog on; 0 if there
+  // was none.
+  void TrackLog();
+  std::uint64_t log_frames() const { return log_frames_; }
   // Moves SQLite's log into the database file. kBusy: a reader or writer is in the way.
   Result<LogSize> FoldLog(Fold how);
   // Bytes kept free at the end of each page. Set before the database has pages; `bytes` < 0 asks.
@@ -136,6 +141,7 @@ class Database {
   Result<Statement*> Cached(const char* sql);
 
   sqlite3* db_;
+  std::uint64_t log_frames_ = 0;
   std::unordered_map<const char*, std::unique_ptr<Statement>> statements_;
 };
 

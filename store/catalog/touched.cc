@@ -112,8 +112,8 @@ Status DecodeTouched(ByteSpan bytes, CommitRecord& record) {
     record.xattrs.emplace_back(inode, DecodeName(in));
   }
   if (!in.AtEnd()) {
-    return Error(ErrorCode::kCorrupt, "what commit " + std::to_string(record.lsn.value) +
-                                          " touched cannot be read");
+    return Error(ErrorCode::kCorrupt,
+                 "what commit " + std::to_string(record.lsn.value) + " touched cannot be read");
   }
   return {};
 }

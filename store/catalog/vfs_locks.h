@@ -41,8 +41,8 @@ class VfsLocks {
   using Region = std::vector<std::uint64_t>;
 
   mutable std::mutex mutex_;
-  std::map<Owner, Holder> holders_;                // guarded by mutex_
-  std::vector<std::unique_ptr<Region>> regions_;   // guarded by mutex_; contents are SQLite's
+  std::map<Owner, Holder> holders_;               // guarded by mutex_
+  std::vector<std::unique_ptr<Region>> regions_;  // guarded by mutex_; contents are SQLite's
 };
 
 }  // namespace varve

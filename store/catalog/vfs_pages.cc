@@ -113,7 +113,8 @@ Status LogGuard::Write(DiskFile& file, std::uint64_t offset, ByteSpan bytes) {
       Keep(*frame, Checksum(bytes, *frame));
     } else if (offset + bytes.size() > kLogHeaderBytes) {
       // A frame's header, or a page in parts: of the pages touched nothing is known any more.
-      const std::uint64_t first = offset < kLogHeaderBytes ? 0 : (offset - kLogHeaderBytes) / kFrameBytes;
+      const std::uint64_t first =
+          offset < kLogHeaderBytes ? 0 : (offset - kLogHeaderBytes) / kFrameBytes;
       const std::uint64_t last = (offset + bytes.size() - kLogHeaderBytes - 1) / kFrameBytes;
       const bool header_only = first == last && (offset - kLogHeaderBytes) % kFrameBytes == 0 &&
                                bytes.size() <= kFrameHeaderBytes && offset >= kLogHeaderBytes;

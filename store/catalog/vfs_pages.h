@@ -1,5 +1,5 @@
-// The verified ways to read and write SQLite's files: pages of the database by the checksum that they
-// carry, frames of the log by sums kept in memory.
+// The verified ways to read and write SQLite's files: pages of the database by the checksum that
+// they carry, frames of the log by sums kept in memory.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +14,20 @@
 
 namespace varve {
 
-// Reads as SQLite asks of a VFS: the whole of `out` is filled, with zeros past the end. False: it was
-// past the end.
+// Reads as SQLite asks of a VFS: the whole of `out` is filled, with zeros past the end. False: it
+// was past the end.
 Result<bool> ReadRaw(DiskFile& file, std::uint64_t offset, MutableByteSpan out);
 
-// The database. A read of less than a page's smallest size is a look at the header, which a power cut
-// may have torn while the log still has the whole of it: not verified, and SQLite takes nothing from
-// it but the page size. Everything else is verified. kCorrupt names the page.
+// The database. A read of less than a page's smallest size is a look at the header, which a power
+// cut may have torn while the log still has the whole of it: not verified, and SQLite takes nothing
+// from it but the page size. Everything else is verified. kCorrupt names the page.
 Result<bool> ReadPages(DiskFile& file, std::uint64_t offset, MutableByteSpan out);
 // One whole page, with its checksum put in.
 Status WritePage(DiskFile& file, std::uint64_t offset, ByteSpan page);
 
-// Sums of the pages in SQLite's log. SQLite checks the log's own checksums only when it recovers it;
-// without this a bit that flips afterwards would be folded into the database as truth. Thread-safe.
+// Sums of the pages in SQLite's log. SQLite checks the log's own checksums only when it recovers
+// it; without this a bit that flips afterwards would be folded into the database as truth.
+// Thread-safe.
 class LogGuard {
  public:
   Result<bool> Read(DiskFile& file, std::uint64_t offset, MutableByteSpan out);

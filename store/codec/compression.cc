@@ -22,10 +22,9 @@ Codec Compress(ByteSpan raw, ByteVector& out) {
   // growing steps and so costs next to nothing.
   const std::size_t limit_bytes = raw.size() / 16 * 15;
   out.resize(limit_bytes);
-  const int written =
-      LZ4_compress_fast(reinterpret_cast<const char*>(raw.data()),
-                        reinterpret_cast<char*>(out.data()), static_cast<int>(raw.size()),
-                        static_cast<int>(limit_bytes), kAcceleration);
+  const int written = LZ4_compress_fast(
+      reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(out.data()),
+      static_cast<int>(raw.size()), static_cast<int>(limit_bytes), kAcceleration);
   out.resize(static_cast<std::size_t>(std::max(written, 0)));
   return written > 0 ? Codec::kLz4 : Codec::kNone;
 }
@@ -44,10 +43,9 @@ Status Decompress(Codec codec, ByteSpan stored, MutableByteSpan raw) {
       if (stored.size() > LZ4_MAX_INPUT_SIZE || raw.size() > LZ4_MAX_INPUT_SIZE) {
         return Error(ErrorCode::kCorrupt, "LZ4 block is longer than LZ4 makes them");
       }
-      const int read = LZ4_decompress_safe(reinterpret_cast<const char*>(stored.data()),
-                                           reinterpret_cast<char*>(raw.data()),
-                                           static_cast<int>(stored.size()),
-                                           static_cast<int>(raw.size()));
+      const int read = LZ4_decompress_safe(
+          reinterpret_cast<const char*>(stored.data()), reinterpret_cast<char*>(raw.data()),
+          static_cast<int>(stored.size()), static_cast<int>(raw.size()));
       if (read < 0 || static_cast<std::size_t>(read) != raw.size()) {
         return Error(ErrorCode::kCorrupt, "LZ4 block does not decompress to the " +
                                               std::to_string(raw.size()) + " bytes expected");

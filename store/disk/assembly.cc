@@ -43,7 +43,8 @@ class Assembler {
   Status CheckOneVolume() const;
   Status CheckNoTwins() const;
   Status ChooseNewest();
-  // Whether the step to the epoch of `index` was cut short: it counts on a disk that does not have it.
+  // Whether the step to the epoch of `index` was cut short: it counts on a disk that does not have
+  // it.
   bool WasCutShort(std::size_t index) const;
   Status CheckNotSplit(std::size_t index) const;
   void PlaceReadable(Assembly& assembly) const;
@@ -68,9 +69,8 @@ Status Assembler::CheckOneVolume() const {
   for (std::size_t i : readable_) {
     const DiskLabel& label = LabelOf(i);
     if (label.volume_uuid != volume.volume_uuid) {
-      return Error(ErrorCode::kStale, PathOf(i) + " belongs to another volume, " +
-                                          VolumeOf(label) + "; " + PathOf(chosen) + " to " +
-                                          VolumeOf(volume));
+      return Error(ErrorCode::kStale, PathOf(i) + " belongs to another volume, " + VolumeOf(label) +
+                                          "; " + PathOf(chosen) + " to " + VolumeOf(volume));
     }
     if (label.geometry != volume.geometry || label.slots.size() != volume.slots.size()) {
       return Error(ErrorCode::kCorrupt, PathOf(i) + " and " + PathOf(chosen) +
@@ -90,8 +90,8 @@ Status Assembler::CheckNoTwins() const {
     if (LabelOf(i).disk_uuid == LabelOf(other->second).disk_uuid) {
       return Error(ErrorCode::kExists, both + " are both " + slot + ": one is a copy of the other");
     }
-    return Error(ErrorCode::kExists, both + " both claim to be " + slot +
-                                         ": one has been replaced by the other");
+    return Error(ErrorCode::kExists,
+                 both + " both claim to be " + slot + ": one has been replaced by the other");
   }
   return {};
 }
@@ -151,10 +151,11 @@ void Assembler::PlaceReadable(Assembly& assembly) const {
                                ", the volume's " + std::to_string(newest.epoch.value);
     const Opinion opinion = OpinionOf(newest, label);
     const bool current = SameEpoch(label, newest);
-    const bool one_step_behind = label.epoch.value + 1 == newest.epoch.value &&
-                                 label.epoch_id == newest.previous_epoch_id;
+    const bool one_step_behind =
+        label.epoch.value + 1 == newest.epoch.value && label.epoch_id == newest.previous_epoch_id;
     if (opinion == Opinion::kUnknown) {
-      slot.reason = "it was replaced by disk " + newest.slots[label.slot.value].disk_uuid.ToString();
+      slot.reason =
+          "it was replaced by disk " + newest.slots[label.slot.value].disk_uuid.ToString();
     } else if (opinion == Opinion::kFailed) {
       slot.reason = "the volume went on without it: " + behind;
     } else if (!current && !one_step_behind) {

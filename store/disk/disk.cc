@@ -51,9 +51,8 @@ Result<ByteVector> ReadWhole(Disk& disk, std::string_view name, std::uint64_t li
   ASSIGN_OR_RETURN(auto file, disk.Open(name, OpenMode::kRead));
   ASSIGN_OR_RETURN(std::uint64_t size_bytes, file->Size());
   if (size_bytes > limit_bytes) {
-    return Error(ErrorCode::kTooLarge,
-                 std::string(name) + " has " + std::to_string(size_bytes) +
-                     " bytes; the limit is " + std::to_string(limit_bytes));
+    return Error(ErrorCode::kTooLarge, std::string(name) + " has " + std::to_string(size_bytes) +
+                                           " bytes; the limit is " + std::to_string(limit_bytes));
   }
   ByteVector bytes(static_cast<std::size_t>(size_bytes));
   ASSIGN_OR_RETURN(std::size_t got_bytes, file->Read(0, bytes));

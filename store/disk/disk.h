@@ -77,7 +77,8 @@ class Disk {
 // Reads a whole object of at most `limit_bytes`; kTooLarge beyond it.
 Result<ByteVector> ReadWhole(Disk& disk, std::string_view name, std::uint64_t limit_bytes);
 // Writes an object so that after a crash the old or the new content is there, whole: a temporary
-// object (`name` with ".tmp" after it), Sync, Rename, SyncNames. Calls for one name must not overlap.
+// object (`name` with ".tmp" after it), Sync, Rename, SyncNames. Calls for one name must not
+// overlap.
 Status WriteAtomically(Disk& disk, std::string_view name, ByteSpan bytes);
 // kInvalidArgument unless `name` is as Disk wants it.
 Status CheckObjectName(std::string_view name);

@@ -51,7 +51,8 @@ Uuid GetUuid(Decoder& in) {
 
 // Magic, length, checksum and version; what lies between is then decoded in peace.
 Status CheckEnvelope(ByteSpan bytes) {
-  if (bytes.size() < kMinLabelBytes) return Corrupt("it has only " + std::to_string(bytes.size()) + " bytes");
+  if (bytes.size() < kMinLabelBytes)
+    return Corrupt("it has only " + std::to_string(bytes.size()) + " bytes");
   if (AsText(bytes.first(kMagic.size())) != kMagic) return Corrupt("no magic number");
   Decoder in(bytes.subspan(kMagic.size()));
   const std::uint32_t version = in.U32();
@@ -65,9 +66,9 @@ Status CheckEnvelope(ByteSpan bytes) {
     return Corrupt("wrong checksum");
   }
   if (version > kFormatVersion) {
-    return Error(ErrorCode::kUnsupported,
-                 "the disk has format version " + std::to_string(version) +
-                     "; this program knows versions up to " + std::to_string(kFormatVersion));
+    return Error(ErrorCode::kUnsupported, "the disk has format version " + std::to_string(version) +
+                                              "; this program knows versions up to " +
+                                              std::to_string(kFormatVersion));
   }
   if (version == 0) return Corrupt("format version 0");
   return {};
@@ -109,9 +110,7 @@ Status CheckFields(const DiskLabel& label) {
 }  // namespace
 
 Status CheckGeometry(const Geometry& geometry, int disk_count) {
-  auto refuse = [](const std::string& what) {
-    return Error(ErrorCode::kInvalidArgument, what);
-  };
+  auto refuse = [](const std::string& what) { return Error(ErrorCode::kInvalidArgument, what); };
   if (geometry.data < 1 || geometry.data > kMaxData) {
     return refuse("data must be 1 to " + std::to_string(kMaxData) + ", not " +
                   std::to_string(geometry.data));

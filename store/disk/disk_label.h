@@ -36,8 +36,8 @@ struct Geometry {
 Status CheckGeometry(const Geometry& geometry, int disk_count);
 
 enum class SlotState : std::uint8_t {
-  kActive = 0,  // holds its part of everything
-  kFailed = 1,  // the volume went on without it: what it holds is stale
+  kActive = 0,      // holds its part of everything
+  kFailed = 1,      // the volume went on without it: what it holds is stale
   kRebuilding = 2,  // takes new writes, but what it should hold of old stripes is not yet all there
 };
 
@@ -60,8 +60,9 @@ struct DiskLabel {
   // both went on are told apart from a disk that merely fell behind.
   Epoch epoch{1};
   Uuid epoch_id;
-  // The id of the epoch before this one, nil in the first: a disk that still says that epoch, and is
-  // not failed in this one's opinion, was cut short in the step to this epoch and has missed nothing.
+  // The id of the epoch before this one, nil in the first: a disk that still says that epoch, and
+  // is not failed in this one's opinion, was cut short in the step to this epoch and has missed
+  // nothing.
   Uuid previous_epoch_id;
   std::vector<SlotRecord> slots;
   // The disk that holds the live catalog, and how often it has been rebuilt: a catalog of another

@@ -9,10 +9,14 @@ namespace varve {
 
 std::string_view ToString(DiskState state) {
   switch (state) {
-    case DiskState::kOnline: return "online";
-    case DiskState::kMissing: return "missing";
-    case DiskState::kStale: return "stale";
-    case DiskState::kFailed: return "failed";
+    case DiskState::kOnline:
+      return "online";
+    case DiskState::kMissing:
+      return "missing";
+    case DiskState::kStale:
+      return "stale";
+    case DiskState::kFailed:
+      return "failed";
   }
   return "unknown";
 }
@@ -59,7 +63,7 @@ DiskState DiskSet::state(DiskIndex slot) const {
 }
 
 bool DiskSet::writable() const {
-  return !impl_->IsBroken() && impl_->OnlineCount() >= impl_->geometry.journal_copies();
+  return !impl_->IsBroken() && impl_->OnlineCount() >= impl_->DisksToGoOn();
 }
 
 std::vector<DiskStatus> DiskSet::Report() const {
@@ -102,9 +106,10 @@ std::vector<Status> DiskSet::ForEach(std::span<const DiskIndex> slots,
     const DiskIndex slot = slots[i];
     std::shared_ptr<Disk> disk = online(slot);
     if (disk == nullptr) {
-      results[i] = Error(ErrorCode::kDiskLost,
-                         "disk " + std::to_string(slot.value) + " is " +
-                             std::string(slot.value < size() ? ToString(state(slot)) : "no member"));
+      results[i] =
+          Error(ErrorCode::kDiskLost,
+                "disk " + std::to_string(slot.value) + " is " +
+                    std::string(slot.value < size() ? ToString(state(slot)) : "no member"));
       continue;
     }
     {
@@ -126,19 +131,22 @@ std::vector<Status> DiskSet::ForEach(std::span<const DiskIndex> slots,
 }
 
 std::vector<DiskIndex> DiskSet::ProbeAll() {
-  const std::vector<DiskIndex> slots = OnlineSlots();
+  std::vector<DiskIndex> slots;
+  std::vector<std::shared_ptr<Disk>> probed(static_cast<std::size_t>(size()));
+  for (auto& [slot, disk] : impl_->OnlineDisks()) {
+    slots.push_back(slot);
+    probed[slot.value] = std::move(disk);
+  }
   const std::vector<Status> probes =
-      ForEach(slots, [](DiskIndex, Disk& disk) { return disk.Probe(); });
-  std::vector<DiskIndex> lost;
+      ForEach(slots, [&](DiskIndex slot, Disk&) { return probed[slot.value]->Probe(); });
   for (std::size_t i = 0; i < slots.size(); ++i) {
+    // A slot that is not online any more has answered kDiskLost without being asked.
     if (probes[i].ok() || state(slots[i]) != DiskState::kOnline) continue;
     // What Fail answers is in writable(); here only what was lost is told.
-    static_cast<void>(Fail(slots[i], probes[i].error()).ok());
+    static_cast<void>(Fail(slots[i], probes[i].error(), probed[slots[i].value].get()).ok());
   }
-  for (DiskIndex slot : slots) {
-    if (state(slot) != DiskState::kOnline) lost.push_back(slot);
-  }
-  return lost;
+  std::erase_if(slots, [&](DiskIndex slot) { return state(slot) == DiskState::kOnline; });
+  return slots;
 }
 
 void DiskSet::OnFailure(std::function<void(DiskIndex, const Error&)> callback) {

@@ -37,8 +37,8 @@ struct DiskStatus {
 class DiskSet {
  public:
   // `disks[i]` is what was found for slot i, or null; order does not matter, the label says the
-  // slot. Refused by name: a foreign disk (other volume), two disks of one slot, a newer format, two
-  // epochs of the same number with different ids (a split volume), fewer online disks than k.
+  // slot. Refused by name: a foreign disk (other volume), two disks of one slot, a newer format,
+  // two epochs of the same number with different ids (a split volume), fewer online disks than k.
   // Disks behind the newest epoch, or failed in its opinion, become kStale.
   // Nothing is written.
   static Result<std::unique_ptr<DiskSet>> Assemble(std::vector<std::unique_ptr<Disk>> disks);
@@ -58,14 +58,17 @@ class DiskSet {
 
   // Goes on without every disk that is not online: if any active member of the label is not online,
   // marks it failed and writes epoch+1 to all online labels. To be called before the first write of
-  // a session, and it is what Fail does. kTooFewDisks when fewer than m+1 disks remain.
+  // a session, and it is what Fail does. kTooFewDisks, and nothing written, when fewer than max(k, m+1)
+  // disks remain (docs/decisions/0004).
   Status BeginEpoch();
 
   // Declares a disk failed: state kFailed, epoch+1 on the survivors' labels before it returns.
   // Idempotent. The disk's I/O still under way may finish or fail. kTooFewDisks as BeginEpoch, and
   // then writable() is false for good.
-  Status Fail(DiskIndex slot, const Error& why);
-  // At least m+1 disks online and every label write so far succeeded.
+  // With `which`, only if that is still the disk in the slot: an error of a disk that has since
+  // been replaced says nothing about the new one.
+  Status Fail(DiskIndex slot, const Error& why, const Disk* which = nullptr);
+  // At least max(k, m+1) disks online and every label write so far succeeded.
   bool writable() const;
 
   // Where the live catalog is. Written to all online labels.

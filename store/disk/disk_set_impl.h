@@ -1,6 +1,7 @@
 // The inside of DiskSet. Private to store/disk.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -33,23 +34,28 @@ struct DiskSet::Impl {
   // Makes `next` the label of the epoch after the present one: a fresh id, every slot that is not
   // online marked failed, paths as they are now.
   void Stamp(DiskLabel& next) const;
-  // Writes the stamped `next` to all online disks, each with its own slot and uuid. A disk that does
-  // not take it is failed and the step taken anew, until all online disks have the same or fewer
-  // than `minimum_disks` remain (kTooFewDisks). A disk that is merely full is not failed, for the
-  // others will be full too: then the set is broken and kNoSpace the answer.
+  // Writes the stamped `next` to all online disks, each with its own slot and uuid. A disk that
+  // does not take it is failed and the step taken anew, until all online disks have the same or
+  // fewer than `minimum_disks` remain (kTooFewDisks). A disk that is merely full is not failed, for
+  // the others will be full too: then the set is broken and kNoSpace the answer.
   Status Commit(DiskLabel next, int minimum_disks, Lost& lost);
   // The next epoch on at least m+1 disks.
   Status GoOn(DiskLabel next, Lost& lost);
   // The end of Replace and Rejoin: labels `disk`, then tells the others.
   Status TakeIn(DiskIndex slot, const std::shared_ptr<Disk>& disk, const Uuid& disk_uuid,
                 Lost& lost);
-  // Marks the slot failed and lets go of its disk, if it is online. Needs no mutex held.
-  void MarkFailed(DiskIndex slot, const Error& why, Lost& lost);
+  // Marks the slot failed and lets go of its disk, if it is online and its disk is `which` (null:
+  // whichever). Needs no mutex held.
+  void MarkFailed(DiskIndex slot, const Error& why, const Disk* which, Lost& lost);
   // Calls the callbacks; with no mutex held.
   void Announce(const Lost& lost) const;
 
   Status CheckSlot(DiskIndex slot) const;
   Error TooFew() const;
+  // Disks without which the volume does not go on: those the journal needs, and as many as a whole
+  // stripe needs to be read. Below that, another epoch would only make disks stale that may all be
+  // back in a minute.
+  int DisksToGoOn() const { return std::max(geometry.journal_copies(), geometry.data); }
   DiskLabel Label() const;
   DiskState State(DiskIndex slot) const;
   void Break();

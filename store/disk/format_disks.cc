@@ -10,7 +10,8 @@ namespace {
 // The label first: a disk whose removal was cut short is then not taken for a member.
 Status RemoveEverything(Disk& disk) {
   ASSIGN_OR_RETURN(std::vector<std::string> names, disk.List(""));
-  std::ranges::stable_partition(names, [](const auto& name) { return name == kLabelObject; });
+  std::stable_partition(names.begin(), names.end(),
+                        [](const auto& name) { return name == kLabelObject; });
   for (const std::string& name : names) {
     RETURN_IF_ERROR(disk.Remove(name));
     if (name == kLabelObject) RETURN_IF_ERROR(disk.SyncNames());
@@ -39,7 +40,8 @@ Status CheckEmpty(Disk& disk) {
     return Error(ErrorCode::kExists, disk.Describe() + " already belongs to a volume");
   }
   if (!names.empty()) {
-    return Error(ErrorCode::kNotEmpty, disk.Describe() + " is not empty: it holds " + names.front());
+    return Error(ErrorCode::kNotEmpty,
+                 disk.Describe() + " is not empty: it holds " + names.front());
   }
   return {};
 }
@@ -47,8 +49,8 @@ Status CheckEmpty(Disk& disk) {
 Status FormatDisks(std::span<const std::unique_ptr<Disk>> disks, const FormatOptions& options) {
   RETURN_IF_ERROR(CheckGeometry(options.geometry, static_cast<int>(disks.size())));
   if (options.volume_name.size() > kMaxVolumeNameBytes) {
-    return Error(ErrorCode::kNameTooLong, "a volume's name has at most " +
-                                              std::to_string(kMaxVolumeNameBytes) + " bytes");
+    return Error(ErrorCode::kNameTooLong,
+                 "a volume's name has at most " + std::to_string(kMaxVolumeNameBytes) + " bytes");
   }
   // All are looked at before the first is touched.
   if (options.existing == FormatOptions::Existing::kRefuse) {

@@ -1,9 +1,10 @@
 // The part of DiskSet that steps from one epoch to the next: who is a member, and that all members
 // agree on it.
 //
-// Why a crash in the middle of a step is harmless: nothing is acknowledged in a new epoch before all
-// its members have its label, so that members one epoch apart have missed nothing (see assembly.cc,
-// which lets them in, and Stamp, which marks every absent disk failed in every label it makes).
+// Why a crash in the middle of a step is harmless: nothing is acknowledged in a new epoch before
+// all its members have its label, so that members one epoch apart have missed nothing (see
+// assembly.cc, which lets them in, and Stamp, which marks every absent disk failed in every label
+// it makes).
 
 #include <algorithm>
 #include <thread>
@@ -110,9 +111,8 @@ Error DiskSet::Impl::TooFew() const {
     lost += "; disk " + std::to_string(i) + " at " + slots[i].path + " is " +
             std::string(ToString(slots[i].state)) + " (" + slots[i].reason + ")";
   }
-  return Error(ErrorCode::kTooFewDisks, "writing needs " +
-                                            std::to_string(geometry.journal_copies()) +
-                                            " disks" + lost);
+  return Error(ErrorCode::kTooFewDisks,
+               "writing needs " + std::to_string(DisksToGoOn()) + " disks" + lost);
 }
 
 bool DiskSet::Impl::NeedsEpoch() const {
@@ -127,11 +127,12 @@ bool DiskSet::Impl::NeedsEpoch() const {
   return false;
 }
 
-void DiskSet::Impl::MarkFailed(DiskIndex slot, const Error& why, Lost& lost) {
+void DiskSet::Impl::MarkFailed(DiskIndex slot, const Error& why, const Disk* which, Lost& lost) {
   std::shared_ptr<Disk> dropped;  // destroyed, if nobody uses it, after the mutex is free
   std::lock_guard lock(state_mutex);
   Slot& failed = slots[slot.value];
   if (failed.state != DiskState::kOnline) return;
+  if (which != nullptr && failed.disk.get() != which) return;
   failed.state = DiskState::kFailed;
   failed.reason = why.message();
   dropped.swap(failed.disk);
@@ -171,9 +172,8 @@ Status DiskSet::Impl::Commit(DiskLabel next, int minimum_disks, Lost& lost) {
     std::vector<Status> written(disks.size());
     std::vector<std::function<void()>> tasks;
     for (std::size_t i = 0; i < disks.size(); ++i) {
-      tasks.emplace_back([&, i] {
-        written[i] = WriteLabel(*disks[i].second, LabelFor(disks[i].first, next));
-      });
+      tasks.emplace_back(
+          [&, i] { written[i] = WriteLabel(*disks[i].second, LabelFor(disks[i].first, next)); });
     }
     RunAllAtOnce(std::move(tasks));
     labels_differ = false;
@@ -190,7 +190,8 @@ Status DiskSet::Impl::Commit(DiskLabel next, int minimum_disks, Lost& lost) {
         full = written[i].error();
         continue;
       }
-      MarkFailed(disks[i].first, written[i].error().In("writing the label"), lost);
+      MarkFailed(disks[i].first, written[i].error().In("writing the label"), disks[i].second.get(),
+                 lost);
       again = true;
     }
     if (full) {
@@ -204,7 +205,7 @@ Status DiskSet::Impl::Commit(DiskLabel next, int minimum_disks, Lost& lost) {
 
 Status DiskSet::Impl::GoOn(DiskLabel next, Lost& lost) {
   Stamp(next);
-  return Commit(std::move(next), geometry.journal_copies(), lost);
+  return Commit(std::move(next), DisksToGoOn(), lost);
 }
 
 Status DiskSet::Impl::TakeIn(DiskIndex slot, const std::shared_ptr<Disk>& disk,
@@ -235,7 +236,7 @@ Status DiskSet::BeginEpoch() {
   Status status;
   {
     std::lock_guard membership(impl_->membership_mutex);
-    if (impl_->IsBroken() || impl_->OnlineCount() < impl_->geometry.journal_copies()) {
+    if (impl_->IsBroken() || impl_->OnlineCount() < impl_->DisksToGoOn()) {
       return impl_->TooFew();
     }
     if (impl_->NeedsEpoch()) status = impl_->GoOn(impl_->Label(), lost);
@@ -244,11 +245,11 @@ Status DiskSet::BeginEpoch() {
   return status;
 }
 
-Status DiskSet::Fail(DiskIndex slot, const Error& why) {
+Status DiskSet::Fail(DiskIndex slot, const Error& why, const Disk* which) {
   RETURN_IF_ERROR(impl_->CheckSlot(slot));
   Impl::Lost lost;
   // At once, so that nobody begins anything on it while an earlier step is still being taken.
-  impl_->MarkFailed(slot, why, lost);
+  impl_->MarkFailed(slot, why, which, lost);
   Status status;
   {
     std::lock_guard membership(impl_->membership_mutex);
@@ -256,7 +257,7 @@ Status DiskSet::Fail(DiskIndex slot, const Error& why) {
     const bool told = label.slots[slot.value].state == SlotState::kFailed;
     if (impl_->State(slot) != DiskState::kOnline && !told) {
       status = impl_->GoOn(label, lost);
-    } else if (impl_->OnlineCount() < impl_->geometry.journal_copies()) {
+    } else if (impl_->OnlineCount() < impl_->DisksToGoOn()) {
       status = impl_->TooFew();
     }
     if (!status.ok()) impl_->Break();

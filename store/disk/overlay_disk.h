@@ -1,5 +1,5 @@
-// A Disk that reads through to another and keeps all changes in memory: recovery can be tried out on
-// real disks without changing a byte of them.
+// A Disk that reads through to another and keeps all changes in memory: recovery can be tried out
+// on real disks without changing a byte of them.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 namespace varve {
 
 // The base is only ever opened for reading, and must not change while it is overlaid. Changed pages
-// (64 KiB each) stay in memory until the overlay is destroyed; memory is bounded by what is written.
-// Sync and SyncNames have nothing to do and succeed. Space is the base's.
+// (64 KiB each) stay in memory until the overlay is destroyed; memory is bounded by what is
+// written. Sync and SyncNames have nothing to do and succeed. Space is the base's.
 class OverlayDisk : public Disk {
  public:
   explicit OverlayDisk(std::unique_ptr<Disk> base);

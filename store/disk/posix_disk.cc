@@ -47,7 +47,7 @@ EntryKind KindOf(int directory_fd, const dirent& entry) {
   if (entry.d_type == DT_REG) return EntryKind::kFile;
   if (entry.d_type == DT_DIR) return EntryKind::kDirectory;
   if (entry.d_type != DT_UNKNOWN) return EntryKind::kOther;
-  struct stat info {};
+  struct stat info{};
   if (::fstatat(directory_fd, entry.d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
     return EntryKind::kOther;  // removed since
   }
@@ -64,8 +64,7 @@ struct DirectoryEntries {
 
 Result<DirectoryEntries> ReadDirectory(int parent_fd, const std::string& name,
                                        const std::string& description) {
-  UniqueFd fd(
-      ::openat(parent_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd(::openat(parent_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return Error::FromErrno(errno, "opening " + description);
   std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd.get()));
   if (directory == nullptr) return Error::FromErrno(errno, "listing " + description);
@@ -92,9 +91,9 @@ class PosixDisk : public Disk {
  public:
   PosixDisk(UniqueFd root, std::string path, DiskAccess access, const struct stat& identity)
       : root_(std::move(root)), path_(std::move(path)), access_(access), identity_(identity) {
-    struct stat label {};
-    has_label_ = ::fstatat(root_.get(), std::string(kLabelObject).c_str(), &label,
-                           AT_SYMLINK_NOFOLLOW) == 0;
+    struct stat label{};
+    has_label_ =
+        ::fstatat(root_.get(), std::string(kLabelObject).c_str(), &label, AT_SYMLINK_NOFOLLOW) == 0;
   }
 
   Result<std::unique_ptr<DiskFile>> Open(std::string_view name, OpenMode mode) override;
@@ -176,15 +175,16 @@ Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMod
   const bool creates = mode == OpenMode::kCreate || mode == OpenMode::kCreateNew;
   if (mode != OpenMode::kRead) RETURN_IF_ERROR(CheckWritable());
   const SplitName split = Split(name);
-  ASSIGN_OR_RETURN(UniqueFd group,
-                   OpenGroup(split.group, creates ? GroupMode::kCreate : GroupMode::kExisting, name));
+  ASSIGN_OR_RETURN(
+      UniqueFd group,
+      OpenGroup(split.group, creates ? GroupMode::kCreate : GroupMode::kExisting, name));
   // O_NONBLOCK: a FIFO put there by someone must not hang the open. It does nothing to files.
   int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
   flags |= mode == OpenMode::kRead ? O_RDONLY : O_RDWR;
   if (creates) flags |= O_CREAT | (mode == OpenMode::kCreateNew ? O_EXCL : 0);
   UniqueFd fd(::openat(group.get(), split.file.c_str(), flags, kFileMode));
   if (!fd) return Error::FromErrno(errno, "opening " + PathOf(name));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return Error::FromErrno(errno, "fstat of " + PathOf(name));
   if (!S_ISREG(info.st_mode)) {
     return Error(ErrorCode::kCorrupt, PathOf(name) + " is not a regular file");
@@ -278,7 +278,7 @@ Status PosixDisk::SyncNames() {
 }
 
 Result<DiskSpace> PosixDisk::Space() {
-  struct statvfs info {};
+  struct statvfs info{};
   if (::fstatvfs(root_.get(), &info) != 0) return Error::FromErrno(errno, "statvfs of " + path_);
   DiskSpace space;
   space.total_bytes = static_cast<std::uint64_t>(info.f_blocks) * info.f_frsize;
@@ -288,17 +288,17 @@ Result<DiskSpace> PosixDisk::Space() {
 }
 
 Status PosixDisk::Probe() {
-  struct stat now {};
+  struct stat now{};
   if (::stat(path_.c_str(), &now) != 0) return Lost(errno, path_ + " has gone away");
   if (now.st_dev != identity_.st_dev || now.st_ino != identity_.st_ino) {
     return Error(ErrorCode::kDiskLost, path_ + " is no longer the directory that was opened");
   }
-  struct stat root {};
+  struct stat root{};
   if (::fstat(root_.get(), &root) != 0) return Error::FromErrno(errno, "fstat of " + path_);
   if (root.st_nlink == 0) return Error(ErrorCode::kDiskLost, path_ + " has been removed");
-  struct stat label {};
-  if (has_label_ && ::fstatat(root_.get(), std::string(kLabelObject).c_str(), &label,
-                              AT_SYMLINK_NOFOLLOW) != 0) {
+  struct stat label{};
+  if (has_label_ &&
+      ::fstatat(root_.get(), std::string(kLabelObject).c_str(), &label, AT_SYMLINK_NOFOLLOW) != 0) {
     return Lost(errno, "the label of " + path_ + " has gone away");
   }
   return {};
@@ -318,13 +318,12 @@ Result<std::unique_ptr<Disk>> OpenPosixDisk(const std::string& path, DiskAccess 
     }
     if (errno != EINTR) return Error::FromErrno(errno, "locking " + path);
   }
-  struct stat identity {};
+  struct stat identity{};
   if (::fstat(root.get(), &identity) != 0) return Error::FromErrno(errno, "fstat of " + path);
   boost::system::error_code failed;
   const auto canonical = boost::filesystem::canonical(path, failed);
   if (failed) return Error::FromErrno(failed.value(), path);
-  auto disk =
-      std::make_unique<PosixDisk>(std::move(root), canonical.string(), access, identity);
+  auto disk = std::make_unique<PosixDisk>(std::move(root), canonical.string(), access, identity);
   if (access == DiskAccess::kReadWrite) RETURN_IF_ERROR(disk->MarkAllGroupsTouched());
   return std::unique_ptr<Disk>(std::move(disk));
 }

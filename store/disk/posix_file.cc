@@ -15,9 +15,9 @@ constexpr auto kMaxOffset = static_cast<std::uint64_t>(std::numeric_limits<off_t
 // Whether [offset, offset + length_bytes) can be said in off_t at all.
 Status CheckRange(std::uint64_t offset, std::uint64_t length_bytes, const std::string& where) {
   if (offset > kMaxOffset || length_bytes > kMaxOffset - offset) {
-    return Error(ErrorCode::kInvalidArgument,
-                 where + ": no such offset: " + std::to_string(offset) + "+" +
-                     std::to_string(length_bytes));
+    return Error(
+        ErrorCode::kInvalidArgument,
+        where + ": no such offset: " + std::to_string(offset) + "+" + std::to_string(length_bytes));
   }
   return {};
 }
@@ -28,8 +28,8 @@ Result<std::size_t> PosixFile::Read(std::uint64_t offset, MutableByteSpan out) {
   RETURN_IF_ERROR(CheckRange(offset, out.size(), description_));
   std::size_t done = 0;
   while (done < out.size()) {
-    const ssize_t got = ::pread(fd_.get(), out.data() + done, out.size() - done,
-                                static_cast<off_t>(offset + done));
+    const ssize_t got =
+        ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Error::FromErrno(errno, "reading " + description_);
     if (got == 0) break;
@@ -64,7 +64,7 @@ Status PosixFile::Sync() {
 }
 
 Result<std::uint64_t> PosixFile::Size() {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd_.get(), &info) != 0) return Error::FromErrno(errno, "fstat of " + description_);
   return static_cast<std::uint64_t>(info.st_size);
 }

@@ -29,8 +29,8 @@ class PosixFile : public DiskFile {
   const UniqueFd fd_;
   const std::string description_;
   const FileAccess access_;
-  // The errno of the first failed Sync. The kernel reports a lost write once and then forgets it, so
-  // that a second fdatasync would succeed over a hole: this handle never does.
+  // The errno of the first failed Sync. The kernel reports a lost write once and then forgets it,
+  // so that a second fdatasync would succeed over a hole: this handle never does.
   std::atomic<int> sync_errno_{0};
 };
 

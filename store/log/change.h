@@ -19,14 +19,15 @@ struct InodeAttributes {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t nlink = 0;  // 0: unlinked, kept only for those who have it open
-  std::uint64_t size = 0;   // bytes; length of the target for a symbolic link; entries for a directory
+  // Bytes; length of the target for a symbolic link; entries for a directory.
+  std::uint64_t size = 0;
   std::uint64_t rdev = 0;
   TimeNs atime_ns = 0;
   TimeNs mtime_ns = 0;
   TimeNs ctime_ns = 0;
   TimeNs birth_ns = 0;
-  BodyId body;     // regular files; 0 otherwise
-  InodeId parent;  // the directory it was last linked into; the root is its own parent
+  BodyId body;         // regular files; 0 otherwise
+  InodeId parent;      // the directory it was last linked into; the root is its own parent
   std::string target;  // of a symbolic link
   bool operator==(const InodeAttributes&) const = default;
 };
@@ -44,33 +45,86 @@ struct Entry {
 
 // What was done, for people (varve log).
 enum class ChangeKind : std::uint8_t {
-  kFormat, kCreate, kMakeDirectory, kMakeNode, kSymlink, kLink, kUnlink, kRemoveDirectory, kRename,
-  kWrite, kTruncate, kAttributes, kXattr, kRollback, kSnapshot, kMaintenance,
+  kFormat,
+  kCreate,
+  kMakeDirectory,
+  kMakeNode,
+  kSymlink,
+  kLink,
+  kUnlink,
+  kRemoveDirectory,
+  kRename,
+  kWrite,
+  kTruncate,
+  kAttributes,
+  kXattr,
+  kRollback,
+  kSnapshot,
+  kMaintenance,
 };
 std::string_view ToString(ChangeKind kind);
 
 // The operations of a Change. Each sets a whole value, so replaying one twice is harmless.
-struct PutInode { InodeId inode; InodeAttributes attributes; };
-struct RemoveInode { InodeId inode; };  // after the last link and the last open file are gone
-struct PutEntry { InodeId parent; Entry entry; };
-struct RemoveEntry { InodeId parent; std::string name; };
-struct PutXattr { InodeId inode; std::string name; std::string value; };
-struct RemoveXattr { InodeId inode; std::string name; };
+struct PutInode {
+  InodeId inode;
+  InodeAttributes attributes;
+};
+struct RemoveInode {
+  InodeId inode;
+};  // after the last link and the last open file are gone
+struct PutEntry {
+  InodeId parent;
+  Entry entry;
+};
+struct RemoveEntry {
+  InodeId parent;
+  std::string name;
+};
+struct PutXattr {
+  InodeId inode;
+  std::string name;
+  std::string value;
+};
+struct RemoveXattr {
+  InodeId inode;
+  std::string name;
+};
 // Lays pieces (new bytes and holes) over one chunk.
-struct WriteChunk { BodyId body; ChunkIndex chunk = 0; PieceList pieces; };
+struct WriteChunk {
+  BodyId body;
+  ChunkIndex chunk = 0;
+  PieceList pieces;
+};
 // Replaces the whole state of one chunk (rollback, clone): extents at rest only.
-struct PutChunk { BodyId body; ChunkIndex chunk = 0; PieceList pieces; };
+struct PutChunk {
+  BodyId body;
+  ChunkIndex chunk = 0;
+  PieceList pieces;
+};
 // Empties every chunk from `first` on.
-struct CutChunks { BodyId body; ChunkIndex first = 0; };
-struct PutSnapshot { std::string name; Lsn lsn; TimeNs time_ns = 0; };
-struct RemoveSnapshot { std::string name; };
+struct CutChunks {
+  BodyId body;
+  ChunkIndex first = 0;
+};
+struct PutSnapshot {
+  std::string name;
+  Lsn lsn;
+  TimeNs time_ns = 0;
+};
+struct RemoveSnapshot {
+  std::string name;
+};
 // Storage, told by the same log: what was placed where.
-struct PutSegment { SegmentDescriptor segment; };
-struct PutStripe { StripeDescriptor stripe; };
+struct PutSegment {
+  SegmentDescriptor segment;
+};
+struct PutStripe {
+  StripeDescriptor stripe;
+};
 
-using Operation = std::variant<PutInode, RemoveInode, PutEntry, RemoveEntry, PutXattr, RemoveXattr,
-                               WriteChunk, PutChunk, CutChunks, PutSnapshot, RemoveSnapshot,
-                               PutSegment, PutStripe>;
+using Operation =
+    std::variant<PutInode, RemoveInode, PutEntry, RemoveEntry, PutXattr, RemoveXattr, WriteChunk,
+                 PutChunk, CutChunks, PutSnapshot, RemoveSnapshot, PutSegment, PutStripe>;
 
 struct Change {
   Lsn lsn;             // given by Volume::Commit
@@ -80,10 +134,12 @@ struct Change {
 };
 
 // Encoding of one change. A pending piece that has a place is written as that place; one without is
-// written inline in a WriteChunk, LZ4 if that helps, with a checksum. CHECKs that PutChunk has none.
+// written inline in a WriteChunk, LZ4 if that helps, with a checksum. CHECKs that PutChunk has
+// none.
 void EncodeChange(const Change& change, Encoder& out);
-// Reads one change and leaves the decoder behind it. Inline pieces come back as pending extents with
-// bytes and without a place. kCorrupt on any bound broken (names, sizes, counts, piece overlap).
+// Reads one change and leaves the decoder behind it. Inline pieces come back as pending extents
+// with bytes and without a place. kCorrupt on any bound broken (names, sizes, counts, piece
+// overlap).
 Result<Change> DecodeChange(Decoder& in);
 
 // Bytes in pending extents of the change that have no place yet.

@@ -13,8 +13,8 @@ constexpr std::uint32_t kTypeBits = 0170000;  // S_IFMT
 Error Corrupt(std::string what) { return Error(ErrorCode::kCorrupt, std::move(what)); }
 
 Error CorruptExtent(const ExtentRef& ref, std::string_view what) {
-  return Error(ErrorCode::kCorrupt, "extent in stripe " + std::to_string(ref.stripe.value) + ": " +
-                                        std::string(what));
+  return Error(ErrorCode::kCorrupt,
+               "extent in stripe " + std::to_string(ref.stripe.value) + ": " + std::string(what));
 }
 
 Status CheckId(std::uint64_t id, std::string_view what) {
@@ -140,10 +140,12 @@ Status CheckExtentRef(const ExtentRef& ref) {
   if (!ref.stripe) return Error(ErrorCode::kCorrupt, "extent without a stripe");
   if (ref.column >= kMaxData) return CorruptExtent(ref, "column past the widest stripe");
   if (ref.raw_bytes == 0 || ref.raw_bytes > kChunkBytes) return CorruptExtent(ref, "raw length");
-  if (ref.stored_bytes == 0 || ref.stored_bytes > ref.raw_bytes) return CorruptExtent(ref, "stored length");
+  if (ref.stored_bytes == 0 || ref.stored_bytes > ref.raw_bytes)
+    return CorruptExtent(ref, "stored length");
   switch (ref.codec) {
     case Codec::kNone:
-      if (ref.stored_bytes != ref.raw_bytes) return CorruptExtent(ref, "stored length without a codec");
+      if (ref.stored_bytes != ref.raw_bytes)
+        return CorruptExtent(ref, "stored length without a codec");
       break;
     case Codec::kLz4:
       break;
@@ -151,7 +153,8 @@ Status CheckExtentRef(const ExtentRef& ref) {
       return CorruptExtent(ref, "unknown codec");
   }
   std::uint64_t end = std::uint64_t{ref.fragment_offset} + ref.stored_bytes;
-  if (end > kMaxFragmentBytes - kFragmentHeaderBytes) return CorruptExtent(ref, "past its fragment");
+  if (end > kMaxFragmentBytes - kFragmentHeaderBytes)
+    return CorruptExtent(ref, "past its fragment");
   return {};
 }
 

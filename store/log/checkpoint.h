@@ -2,9 +2,9 @@
 // catalog rebuilt.
 //
 // A checkpoint is a link of a chain: a run of encoded changes (all placed) from first_lsn to
-// last_lsn, and the reference to the link before it. Because history is append-only, the whole chain
-// from the first link is the whole catalog. Each reference describes its stripes fully, so a chain
-// can be walked with nothing but the disks.
+// last_lsn, and the reference to the link before it. Because history is append-only, the whole
+// chain from the first link is the whole catalog. Each reference describes its stripes fully, so a
+// chain can be walked with nothing but the disks.
 #pragma once
 
 #include <cstdint>

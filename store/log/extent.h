@@ -37,8 +37,8 @@ void EncodeExtentRef(const ExtentRef& ref, Encoder& out);
 Result<ExtentRef> DecodeExtentRef(Decoder& in);
 
 // Bytes on their way: written by a program, not yet in a stripe. Shared by all pieces that point
-// into it. `bytes` are immutable; `place` is set once, when the extent has been written durably into
-// a stripe, after which the bytes may be dropped. Thread-safe.
+// into it. `bytes` are immutable; `place` is set once, when the extent has been written durably
+// into a stripe, after which the bytes may be dropped. Thread-safe.
 class PendingExtent {
  public:
   explicit PendingExtent(ByteVector bytes)

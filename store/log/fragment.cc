@@ -67,8 +67,8 @@ Result<ScannedFragment> ScanFragmentHeader(const Uuid& volume_uuid, ByteSpan hea
     return Error(ErrorCode::kCorrupt, "fragment header fails its checksum");
   }
   if (const std::uint32_t version = in.U32(); version != kFormatVersion) {
-    return Error(ErrorCode::kUnsupported, fmt::format("fragment has format {}, {} is known",
-                                                      version, kFormatVersion));
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("fragment has format {}, {} is known", version, kFormatVersion));
   }
   ScannedFragment scanned;
   StripeDescriptor& stripe = scanned.stripe;
@@ -112,9 +112,9 @@ Status CheckFragmentHeader(const Uuid& volume_uuid, const StripeDescriptor& stri
                  fmt::format("fragment of stripe {:x} column {} lies here (misdirected write)",
                              found.id.value, scanned->column));
   }
-  return Error(ErrorCode::kCorrupt,
-               fmt::format("an older fragment of epoch {} lies here (lost write)",
-                           found.epoch.value));
+  return Error(
+      ErrorCode::kCorrupt,
+      fmt::format("an older fragment of epoch {} lies here (lost write)", found.epoch.value));
 }
 
 Status CheckLocation(const StripeLocation& location) {
@@ -127,7 +127,8 @@ Status CheckLocation(const StripeLocation& location) {
   }
   if (static_cast<std::size_t>(stripe.columns()) > columns || stripe.first_column >= columns) {
     return Error(ErrorCode::kCorrupt, fmt::format("stripe {:x} does not fit in its segment's {} "
-                                                  "columns", stripe.id.value, columns));
+                                                  "columns",
+                                                  stripe.id.value, columns));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -76,6 +77,7 @@ struct Journal::Impl {
   Status WriteRound(const std::vector<Payload>& payloads, std::size_t& next,
                     std::vector<DiskIndex>& full);
   Status Begin(std::uint64_t first_frame_bytes, std::vector<DiskIndex>& full);
+  Status TakeCheckpoint(const CheckpointRef& next);
   Result<SegmentObjects> TakeObjects(std::uint64_t size_bytes, std::vector<DiskIndex>& full);
   void CloseCurrent();
   Status EnsureCopies(std::vector<DiskIndex>& full);
@@ -87,13 +89,16 @@ struct Journal::Impl {
   const Uuid volume_uuid;
   const JournalOptions options;
 
-  // The committer's: one thread at a time.
+  // Held by Append and Checkpointed for as long as they write: a log has one end. This is the one
+  // lock in store/log that is held across I/O, and nothing else is ever waited for under it.
+  std::mutex write_mutex;
+  // Guarded by write_mutex.
   std::optional<CheckpointRef> checkpoint;
-  Lsn last;                        // the last change durable on m+1 disks
-  std::vector<OldSegment> old;     // closed segments with changes after the checkpoint
+  Lsn last;                     // the last change durable on m+1 disks
+  std::vector<OldSegment> old;  // closed segments with changes after the checkpoint
   std::optional<Current> current;
-  std::optional<Epoch> whole_in;   // all old segments had m+1 copies in this epoch
-  std::optional<Error> poison;     // what made the journal give up for good
+  std::optional<Epoch> whole_in;  // all old segments had m+1 copies in this epoch
+  std::optional<Error> poison;    // what made the journal give up for good
 
   std::atomic<std::uint64_t> frame_bytes{0};
 
@@ -247,13 +252,13 @@ Status Journal::Impl::WriteRound(const std::vector<Payload>& payloads, std::size
   return {};
 }
 
-// A step towards everything being durable; one that ends on a disk's failure is followed by another.
+// A step towards everything being durable; one that ends on a disk's failure is followed by
+// another.
 Status Journal::Impl::WriteOnce(const std::vector<Payload>& payloads, std::size_t& next,
                                 std::vector<DiskIndex>& full) {
   const std::uint64_t wanted_bytes = next < payloads.size() ? payloads[next].frame_bytes() : 0;
-  if (current.has_value() &&
-      (!current->objects.AllOnline(disks) ||
-       current->end_bytes + wanted_bytes > current->objects.size_bytes)) {
+  if (current.has_value() && (!current->objects.AllOnline(disks) ||
+                              current->end_bytes + wanted_bytes > current->objects.size_bytes)) {
     CloseCurrent();
   }
   RETURN_IF_ERROR(EnsureCopies(full));
@@ -286,6 +291,24 @@ Status Journal::Impl::Finish(Status status, const Mark& mark) {
   return *poison;
 }
 
+// The new segment's header says the checkpoint; segments that it covers are forgotten.
+Status Journal::Impl::TakeCheckpoint(const CheckpointRef& next) {
+  if (poison.has_value()) return *poison;
+  if (next.last_lsn > last || (checkpoint.has_value() && next.last_lsn < checkpoint->last_lsn)) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "a checkpoint up to LSN " + std::to_string(next.last_lsn.value) +
+                     " does not follow; the journal ends at " + std::to_string(last.value));
+  }
+  checkpoint = next;
+  CloseCurrent();
+  RETURN_IF_ERROR(Write({}));
+  std::erase_if(old, [&](const OldSegment& s) { return s.last <= next.last_lsn; });
+  std::uint64_t needed_bytes = 0;
+  for (const OldSegment& segment : old) needed_bytes += segment.frame_bytes();
+  frame_bytes = needed_bytes;
+  return {};
+}
+
 Journal::Journal() = default;
 Journal::~Journal() = default;
 
@@ -302,6 +325,7 @@ Result<std::unique_ptr<Journal>> Journal::Start(DiskSet& disks, const Uuid& volu
 }
 
 Status Journal::Append(std::span<const Change* const> changes) {
+  std::lock_guard lock(impl_->write_mutex);
   if (impl_->poison.has_value()) return *impl_->poison;
   if (changes.empty()) return {};
   Lsn expected = impl_->last;
@@ -321,29 +345,18 @@ Status Journal::Append(std::span<const Change* const> changes) {
 }
 
 Status Journal::Checkpointed(const CheckpointRef& checkpoint) {
-  Impl& impl = *impl_;
-  if (impl.poison.has_value()) return *impl.poison;
-  if (checkpoint.last_lsn > impl.last ||
-      (impl.checkpoint.has_value() && checkpoint.last_lsn < impl.checkpoint->last_lsn)) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "a checkpoint up to LSN " + std::to_string(checkpoint.last_lsn.value) +
-                     " does not follow; the journal ends at " + std::to_string(impl.last.value));
+  std::set<std::uint64_t> kept;
+  std::uint64_t before = 0;
+  {
+    std::lock_guard lock(impl_->write_mutex);
+    RETURN_IF_ERROR(impl_->TakeCheckpoint(checkpoint));
+    for (const OldSegment& segment : impl_->old) kept.insert(segment.header.sequence);
+    before = impl_->current->objects.sequence;
   }
-  impl.checkpoint = checkpoint;
-  impl.CloseCurrent();
-  RETURN_IF_ERROR(impl.Write({}));
-  std::erase_if(impl.old, [&](const OldSegment& s) { return s.last <= checkpoint.last_lsn; });
-  std::uint64_t frame_bytes = impl.current->end_bytes - impl.current->encoded_header.bytes.size();
-  for (const OldSegment& segment : impl.old) frame_bytes += segment.frame_bytes();
-  impl.frame_bytes = frame_bytes;
-  Status removed =
-      RemoveSegmentObjects(impl.disks, impl.current->objects.sequence, [&](std::uint64_t sequence) {
-        return std::ranges::any_of(
-            impl.old, [&](const OldSegment& s) { return s.header.sequence == sequence; });
-      });
-  if (removed.ok()) return removed;
-  if (removed.error().code() != ErrorCode::kNoSpace) impl.poison = removed.error();
-  return removed.error().In("freeing the journal");
+  Status removed = RemoveSegmentObjects(
+      impl_->disks, before, [&](std::uint64_t sequence) { return kept.contains(sequence); });
+  if (!removed.ok()) return removed.error().In("freeing the journal");
+  return {};
 }
 
 Status Journal::PrepareNext() {

@@ -82,8 +82,7 @@ Status RestoreCopies(DiskSet& disks, OldSegment& segment, std::vector<DiskIndex>
                      }));
     full.insert(full.end(), outcome.full.begin(), outcome.full.end());
     if (!outcome.ok()) continue;
-    std::erase_if(segment.others,
-                  [&](const DiskPlace& p) { return p.slot() == target->slot(); });
+    std::erase_if(segment.others, [&](const DiskPlace& p) { return p.slot() == target->slot(); });
     segment.whole.push_back(*target);
   }
 }

@@ -24,8 +24,8 @@ struct OldSegment {
 // From what recovery read: nothing when the segment holds no change that counts.
 OldSegment ToOldSegment(DiskSet& disks, const ScannedSegment& segment, const SegmentChain& chain);
 
-// Copies the segment, the same bytes, onto other online disks until m+1 hold it whole: in place of a
-// broken copy first. A disk that fails on the way is failed, and another one taken; full ones are
+// Copies the segment, the same bytes, onto other online disks until m+1 hold it whole: in place of
+// a broken copy first. A disk that fails on the way is failed, and another one taken; full ones are
 // added to `full`. kTooFewDisks, kNoSpace, or kDataLost when no disk has the bytes any more.
 Status RestoreCopies(DiskSet& disks, OldSegment& segment, std::vector<DiskIndex>& full);
 

@@ -6,6 +6,7 @@
 namespace varve {
 namespace {
 
+constexpr std::size_t kObjectNameBytes = kJournalPrefix.size() + 16;  // see JournalObjectName
 constexpr std::size_t kZeroBytes = 1024 * 1024;
 
 Status WriteZeros(DiskFile& file, std::uint64_t from, std::uint64_t to) {
@@ -33,8 +34,8 @@ Result<std::vector<DiskPlace>> ChoosePlaces(DiskSet& disks, std::uint64_t sequen
   }
   const auto wanted = static_cast<std::size_t>(disks.geometry().journal_copies());
   if (candidates.size() < wanted) return TooFewForJournal(disks, full);
-  std::ranges::rotate(candidates, candidates.begin() +
-                                      static_cast<std::ptrdiff_t>(sequence % candidates.size()));
+  const auto first = static_cast<std::ptrdiff_t>(sequence % candidates.size());
+  std::rotate(candidates.begin(), candidates.begin() + first, candidates.end());
   candidates.erase(candidates.begin() + static_cast<std::ptrdiff_t>(wanted), candidates.end());
   return candidates;
 }
@@ -55,8 +56,11 @@ Status RemoveOnDisk(Disk& disk, std::uint64_t before,
   ASSIGN_OR_RETURN(std::vector<std::string> names, disk.List(kJournalPrefix));
   bool removed = false;
   for (const std::string& name : names) {
-    std::optional<std::uint64_t> sequence = ParseJournalObjectName(name);
-    if (sequence.has_value() && (*sequence >= before || keep(*sequence))) continue;
+    // What an interrupted copy left goes with the segment that it was to be a copy of; that of a
+    // segment still needed may be under way.
+    const std::string_view whole_name = std::string_view(name).substr(0, kObjectNameBytes);
+    std::optional<std::uint64_t> sequence = ParseJournalObjectName(whole_name);
+    if (!sequence.has_value() || *sequence >= before || keep(*sequence)) continue;
     RETURN_IF_ERROR(disk.Remove(name));
     removed = true;
   }
@@ -77,9 +81,8 @@ std::vector<DiskPlace> SegmentObjects::places() const {
 }
 
 bool SegmentObjects::AllOnline(const DiskSet& disks) const {
-  return std::ranges::all_of(replicas, [&](const SegmentReplica& replica) {
-    return replica.place.Get(disks) != nullptr;
-  });
+  return std::ranges::all_of(
+      replicas, [&](const SegmentReplica& replica) { return replica.place.Get(disks) != nullptr; });
 }
 
 Error TooFewForJournal(const DiskSet& disks, std::span<const DiskIndex> full) {
@@ -100,10 +103,14 @@ Error TooFewForJournal(const DiskSet& disks, std::span<const DiskIndex> full) {
 Result<RoundOutcome> RunRound(DiskSet& disks, std::span<const DiskPlace> places,
                               const std::function<Status(std::size_t, Disk&)>& task) {
   std::vector<DiskIndex> slots;
-  for (const DiskPlace& place : places) slots.push_back(place.slot());
+  std::vector<std::shared_ptr<Disk>> used;
+  for (const DiskPlace& place : places) {
+    slots.push_back(place.slot());
+    used.push_back(place.Get(disks));
+  }
   std::vector<Status> statuses = disks.ForEach(slots, [&](DiskIndex slot, Disk& disk) -> Status {
     auto index = static_cast<std::size_t>(std::ranges::find(slots, slot) - slots.begin());
-    if (places[index].Get(disks).get() != &disk) {
+    if (used[index].get() != &disk) {
       return Error(ErrorCode::kDiskLost, "another disk is in the slot now");
     }
     return task(index, disk);
@@ -116,9 +123,10 @@ Result<RoundOutcome> RunRound(DiskSet& disks, std::span<const DiskPlace> places,
       continue;
     }
     outcome.failed.push_back(slots[i]);
-    // Another disk in that slot has done nothing wrong.
-    if (disks.online(slots[i]) != nullptr && places[i].Get(disks) == nullptr) continue;
-    RETURN_IF_ERROR(disks.Fail(slots[i], statuses[i].error().In("journal")));
+    // Another disk in that slot has done nothing wrong. Whoever failed the former one may still be
+    // telling the survivors, and nothing may be acknowledged before all know: Fail waits for that.
+    if (used[i] == nullptr && disks.online(slots[i]) != nullptr) continue;
+    RETURN_IF_ERROR(disks.Fail(slots[i], statuses[i].error().In("journal"), used[i].get()));
   }
   return outcome;
 }

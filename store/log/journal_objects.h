@@ -49,13 +49,14 @@ struct RoundOutcome {
 };
 
 // Runs the task on each place's disk at once, then declares the disks failed that answered with
-// anything but success or kNoSpace. An error is that of DiskSet::Fail: nothing can be written any more.
+// anything but success or kNoSpace. An error is that of DiskSet::Fail: nothing can be written any
+// more.
 Result<RoundOutcome> RunRound(DiskSet& disks, std::span<const DiskPlace> places,
                               const std::function<Status(std::size_t index, Disk&)>& task);
 
-// Makes the objects on m+1 online disks other than `full`, chosen by turns: zeros over `size_bytes`,
-// synced, name and all. Disks found full are added to `full`. kTooFewDisks, or kNoSpace when disks
-// would be enough if they were not full.
+// Makes the objects on m+1 online disks other than `full`, chosen by turns: zeros over
+// `size_bytes`, synced, name and all. Disks found full are added to `full`. kTooFewDisks, or
+// kNoSpace when disks would be enough if they were not full.
 Result<SegmentObjects> CreateSegmentObjects(DiskSet& disks, std::uint64_t sequence,
                                             std::uint64_t size_bytes, std::vector<DiskIndex>& full);
 // Makes the objects longer with zeros, durably.

@@ -141,8 +141,8 @@ Result<ScannedObject> ScanObject(SegmentCopy copy, std::uint64_t sequence, const
   if (header.error().code() == ErrorCode::kUnsupported) {
     return header.error().In(name + " on " + copy.disk->Describe());
   }
-  Result<ByteSpan> block = reader->Read(0, std::min<std::uint64_t>(reader->size_bytes(),
-                                                                   kJournalBlockBytes));
+  Result<ByteSpan> block =
+      reader->Read(0, std::min<std::uint64_t>(reader->size_bytes(), kJournalBlockBytes));
   object.durable = DurableByFramesFrom(*reader, 0, newest);
   // Zeros where the header belongs: prepared ahead of its use and never used.
   if (block.ok() && IsZero(*block) && !object.durable) return object;
@@ -192,8 +192,8 @@ Status ListDisk(const SegmentCopy& on, const Uuid& volume_uuid, Epoch newest,
                 ObjectsBySequence& objects, std::vector<Finding>& findings) {
   Result<std::vector<std::string>> names = on.disk->List(kJournalPrefix);
   if (!names.ok()) {
-    findings.push_back(ReplicaFinding(on.slot, *on.disk, std::string(kJournalPrefix),
-                                      names.error().message()));
+    findings.push_back(
+        ReplicaFinding(on.slot, *on.disk, std::string(kJournalPrefix), names.error().message()));
     return {};
   }
   for (const std::string& name : *names) {
@@ -240,9 +240,8 @@ FrameAttempt TryFrame(ObjectReader& reader, std::uint64_t offset, Lsn expected,
 }
 
 Error Gap(Lsn reach, Lsn to, const std::string& where) {
-  return Error(ErrorCode::kCorrupt, "the journal lacks changes " +
-                                        std::to_string(reach.value + 1) + " to " +
-                                        std::to_string(to.value) + " (" + where + ")");
+  return Error(ErrorCode::kCorrupt, "the journal lacks changes " + std::to_string(reach.value + 1) +
+                                        " to " + std::to_string(to.value) + " (" + where + ")");
 }
 
 }  // namespace
@@ -277,8 +276,8 @@ Result<JournalScan> ScanJournal(DiskSet& disks, const Uuid& volume_uuid) {
     segment->limit = limit;
     limit = std::min(limit, segment->header.previous_last_lsn);
     const std::optional<CheckpointRef>& checkpoint = segment->header.checkpoint;
-    if (checkpoint.has_value() && (!scan.checkpoint.has_value() ||
-                                   checkpoint->last_lsn > scan.checkpoint->last_lsn)) {
+    if (checkpoint.has_value() &&
+        (!scan.checkpoint.has_value() || checkpoint->last_lsn > scan.checkpoint->last_lsn)) {
       scan.checkpoint = checkpoint;
     }
   }
@@ -309,8 +308,8 @@ Result<SegmentChain> FollowChain(const ScannedSegment& segment, Epoch newest,
     std::optional<FrameHeader> found;
     for (std::size_t i = 0; i < readers.size(); ++i) {
       if (!readers[i].has_value()) continue;
-      FrameAttempt attempt = TryFrame(*readers[i], chain.end_bytes, Lsn{before.value + 1}, link,
-                                      oldest, newest);
+      FrameAttempt attempt =
+          TryFrame(*readers[i], chain.end_bytes, Lsn{before.value + 1}, link, oldest, newest);
       if (attempt.header.has_value()) {
         if (chain.good[i] == before) chain.good[i] = std::min(attempt.header->last, segment.limit);
         if (!found.has_value()) RETURN_IF_ERROR(visit(*attempt.header, attempt.bytes));

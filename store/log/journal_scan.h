@@ -1,11 +1,12 @@
-// Reads journal segments as they are on the disks. Private to store/log: ReadJournal makes history of
-// it, Journal uses it to restore copies.
+// Reads journal segments as they are on the disks. Private to store/log: ReadJournal makes history
+// of it, Journal uses it to restore copies.
 //
 // How history is told from what is on the disks:
 //  1. All replicas of a segment hold the same bytes, so a segment's chain of frames is followed on
 //     all of them at once: a frame counts when any replica has it whole, and the chain goes on as
 //     long as there is one. That is at least as long as the longest chain of any one replica.
-//  2. A segment's header says after which LSN it continues (previous_last_lsn). Whatever segments of
+//  2. A segment's header says after which LSN it continues (previous_last_lsn). Whatever segments
+//  of
 //     lower numbers hold beyond that LSN is void: it was never acknowledged, and something else may
 //     have been acknowledged in its place.
 //  3. What a header or a whole frame says was durable must be there. If it is not, it is lost, and
@@ -57,12 +58,13 @@ struct JournalScan {
 Result<JournalScan> ScanJournal(DiskSet& disks, const Uuid& volume_uuid);
 
 struct SegmentChain {
-  Lsn last;                         // last change that counts; previous_last_lsn when there is none
-  Lsn durable;                      // must be on every copy: see FrameHeader::durable
-  std::uint64_t end_bytes = 0;      // where the last frame that counts ends
-  std::vector<Lsn> good;            // good[i]: up to here copies[i] is whole
-  std::vector<std::string> problem;  // of copies[i] where it stops being whole; empty: it is not there
-  Lsn lost;                         // frames after the end say that this much was durable
+  Lsn last;                     // last change that counts; previous_last_lsn when there is none
+  Lsn durable;                  // must be on every copy: see FrameHeader::durable
+  std::uint64_t end_bytes = 0;  // where the last frame that counts ends
+  std::vector<Lsn> good;        // good[i]: up to here copies[i] is whole
+  std::vector<std::string>
+      problem;  // of copies[i] where it stops being whole; empty: it is not there
+  Lsn lost;     // frames after the end say that this much was durable
 };
 using FrameVisitor = std::function<Status(const FrameHeader&, ByteSpan frame)>;
 
@@ -80,8 +82,8 @@ struct HistoryVisitor {
 Result<Lsn> FollowHistory(const JournalScan& scan, Lsn covered, Epoch newest,
                           const HistoryVisitor& visitor);
 
-// The verified bytes of the segment up to its limit: what a copy of it must hold. kDataLost when they
-// are nowhere to be had.
+// The verified bytes of the segment up to its limit: what a copy of it must hold. kDataLost when
+// they are nowhere to be had.
 Result<ByteVector> ReadSegmentBytes(const ScannedSegment& segment, Epoch newest);
 
 }  // namespace varve

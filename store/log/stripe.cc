@@ -87,7 +87,8 @@ Result<StripeDescriptor> DecodeStripe(Decoder& in) {
 
 Status CheckStripe(const StripeDescriptor& stripe) {
   if (!stripe.id) return Corrupt("stripe: no id");
-  if (stripe.data < 1 || stripe.data > kMaxData) return Corrupt("stripe: bad count of data columns");
+  if (stripe.data < 1 || stripe.data > kMaxData)
+    return Corrupt("stripe: bad count of data columns");
   if (stripe.parity > kMaxParity) return Corrupt("stripe: bad count of parity columns");
   if (stripe.first_column >= kMaxDisks) return Corrupt("stripe: bad first column");
   if (stripe.fragment_bytes < kFragmentAlign || stripe.fragment_bytes > kMaxFragmentBytes ||

@@ -40,8 +40,8 @@ struct StripeDescriptor {
   std::uint8_t first_column = 0;  // in the segment
   std::uint64_t file_offset = 0;
   std::uint32_t fragment_bytes = 0;
-  Epoch epoch;                            // when it was written
-  std::vector<std::uint64_t> checksums;   // of each fragment's payload, data+parity of them
+  Epoch epoch;                           // when it was written
+  std::vector<std::uint64_t> checksums;  // of each fragment's payload, data+parity of them
 
   int columns() const { return data + parity; }
   std::uint32_t payload_bytes() const { return fragment_bytes - kFragmentHeaderBytes; }

@@ -41,7 +41,8 @@ StripeLayout LayOutStripe(std::span<const std::uint32_t> stored_bytes, int wides
   const std::uint64_t total =
       std::accumulate(stored_bytes.begin(), stored_bytes.end(), std::uint64_t{0});
   const std::uint64_t deserved = (total + kBytesPerColumn - 1) / kBytesPerColumn;
-  int columns = static_cast<int>(std::clamp<std::uint64_t>(deserved, 1, static_cast<std::uint64_t>(widest)));
+  int columns =
+      static_cast<int>(std::clamp<std::uint64_t>(deserved, 1, static_cast<std::uint64_t>(widest)));
   const std::uint32_t most = max_fragment_bytes / kFragmentAlign;
   while (!TryLayOut(stored_bytes, columns, most * kFragmentAlign)) {
     CHECK(columns < widest, "extents that do not fit in a stripe");

@@ -9,8 +9,8 @@
 
 namespace varve {
 
-// About this much stored data deserves a column of its own: a stripe with less is narrower, for each
-// column costs a seek and a padded block, while parity is there in any case.
+// About this much stored data deserves a column of its own: a stripe with less is narrower, for
+// each column costs a seek and a padded block, while parity is there in any case.
 inline constexpr std::uint32_t kBytesPerColumn = 64 * 1024;
 
 // Fills columns one after the other, each up to `payload_bytes`; an extent lies whole in one.
@@ -36,12 +36,13 @@ class ColumnFill {
 
 struct StripeLayout {
   int data = 0;
-  std::uint32_t fragment_bytes = 0;        // header and payload
+  std::uint32_t fragment_bytes = 0;       // header and payload
   std::vector<ColumnFill::Place> places;  // of each extent, in the order given
 };
 
-// The layout with the shortest fragments, over about one column for each kBytesPerColumn and at most
-// `widest`. Precondition: the extents fit in `widest` columns of `max_fragment_bytes` (ColumnFill).
+// The layout with the shortest fragments, over about one column for each kBytesPerColumn and at
+// most `widest`. Precondition: the extents fit in `widest` columns of `max_fragment_bytes`
+// (ColumnFill).
 StripeLayout LayOutStripe(std::span<const std::uint32_t> stored_bytes, int widest,
                           std::uint32_t max_fragment_bytes);
 

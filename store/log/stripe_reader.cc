@@ -142,8 +142,7 @@ void StripeReader::Impl::Report(const StripeLocation& location, int column, cons
   if (error.code() == ErrorCode::kDiskLost) return;
   const DiskIndex slot = DiskOfColumn(location, column);
   const DiskLabel label = disks.label();
-  if (slot.value < label.slots.size() &&
-      label.slots[slot.value].state == SlotState::kRebuilding) {
+  if (slot.value < label.slots.size() && label.slots[slot.value].state == SlotState::kRebuilding) {
     return;
   }
   const StripeId stripe = location.stripe.id;
@@ -172,8 +171,8 @@ void StripeReader::Impl::Report(const StripeLocation& location, int column, cons
 // The extent's bytes as stored, verified, by the cheapest way that works.
 Status StripeReader::Impl::ReadStored(const StripeLocation& location, const ExtentRef& extent,
                                       MutableByteSpan stored) {
-  Status direct = ReadRange(location, extent.column,
-                            kFragmentHeaderBytes + extent.fragment_offset, stored);
+  Status direct =
+      ReadRange(location, extent.column, kFragmentHeaderBytes + extent.fragment_offset, stored);
   if (direct.ok()) {
     if (Checksum(stored) == extent.checksum) return {};
     direct = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
@@ -206,8 +205,8 @@ Result<ByteVector> StripeReader::Impl::DecodeRange(const StripeLocation& locatio
       Report(location, c, read.error());
     }
   }
-  ASSIGN_OR_RETURN(ByteVector result, Decode(stripe, columns, columns.present, extent.column,
-                                             extent.stored_bytes));
+  ASSIGN_OR_RETURN(ByteVector result,
+                   Decode(stripe, columns, columns.present, extent.column, extent.stored_bytes));
   if (Checksum(result) == extent.checksum) return result;
   return Error(ErrorCode::kCorrupt, "the decoded range fails the extent's checksum");
 }
@@ -265,8 +264,8 @@ Result<ByteVector> StripeReader::Impl::TrySelections(const StripeDescriptor& str
     for (std::size_t d = 0; d < damaged.size(); ++d) {
       if (chosen[d]) sources |= Bit(damaged[d]);
     }
-    ASSIGN_OR_RETURN(ByteVector result, Decode(stripe, ranges, sources, extent.column,
-                                               extent.stored_bytes));
+    ASSIGN_OR_RETURN(ByteVector result,
+                     Decode(stripe, ranges, sources, extent.column, extent.stored_bytes));
     if (Checksum(result) == extent.checksum) return result;
     if (!std::prev_permutation(chosen.begin(), chosen.end())) break;
   }
@@ -296,10 +295,9 @@ Result<ByteVector> StripeReader::ReadFragment(const StripeLocation& location, in
   RETURN_IF_ERROR(CheckLocation(location));
   auto fragment = impl_->ReadFragment(location, column);
   if (fragment.ok()) return fragment;
-  return fragment.error().In(fmt::format("disk {}: {}: stripe {:x} column {}",
-                                         DiskOfColumn(location, column).value,
-                                         SegmentObjectName(location.segment.id),
-                                         location.stripe.id.value, column));
+  return fragment.error().In(
+      fmt::format("disk {}: {}: stripe {:x} column {}", DiskOfColumn(location, column).value,
+                  SegmentObjectName(location.segment.id), location.stripe.id.value, column));
 }
 
 Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& location, int column) {

@@ -154,9 +154,9 @@ bool StripeWriter::Impl::Attempt::BeginSegment() {
     const DiskIndex slot = width_.online[(id + c) % width_.online.size()];
     auto disk = impl_.disks.online(slot);
     if (!disk) {
-      failures_.push_back({slot, nullptr,
-                           Error(ErrorCode::kDiskLost,
-                                 fmt::format("disk {} is not online", slot.value))});
+      failures_.push_back(
+          {slot, nullptr,
+           Error(ErrorCode::kDiskLost, fmt::format("disk {} is not online", slot.value))});
       return false;
     }
     segment->descriptor.disks.push_back(slot);
@@ -174,12 +174,11 @@ bool StripeWriter::Impl::Attempt::Seal() {
   for (const StoredExtent& extent : extents_) {
     lengths.push_back(static_cast<std::uint32_t>(extent.stored.size()));
   }
-  const StripeLayout layout =
-      LayOutStripe(lengths, width_.data, impl_.options.max_fragment_bytes);
+  const StripeLayout layout = LayOutStripe(lengths, width_.data, impl_.options.max_fragment_bytes);
   const auto is_full = [&](const OpenSegment& segment) {
     return segment.next_index >> StripeId::kIndexBits != 0 ||
-           (segment.length_bytes > 0 && segment.length_bytes + layout.fragment_bytes >
-                                            impl_.options.segment_column_bytes);
+           (segment.length_bytes > 0 &&
+            segment.length_bytes + layout.fragment_bytes > impl_.options.segment_column_bytes);
   };
   if ((!impl_.open || is_full(*impl_.open)) && !BeginSegment()) return false;
   OpenSegment& segment = *impl_.open;
@@ -196,8 +195,8 @@ bool StripeWriter::Impl::Attempt::Seal() {
   for (std::size_t i = 0; i < extents_.size(); ++i) {
     const StoredExtent& from = extents_[i];
     placement_.extents[from.input] = {
-        stripe.id,      layout.places[i].column, layout.places[i].offset, lengths[i],
-        from.raw_bytes, from.codec,              Checksum(from.stored)};
+        stripe.id,  layout.places[i].column, layout.places[i].offset, lengths[i], from.raw_bytes,
+        from.codec, Checksum(from.stored)};
   }
   round_.push_back({impl_.open, EncodeFragments(impl_.volume_uuid, std::move(stripe), extents_,
                                                 layout, impl_.buffers)});
@@ -249,8 +248,7 @@ Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Roun
     const StripeDescriptor& stripe = item.encoded.stripe;
     const auto& members = item.segment->descriptor.disks;
     for (int c = 0; c < stripe.columns(); ++c) {
-      const std::size_t at =
-          (stripe.first_column + static_cast<std::size_t>(c)) % members.size();
+      const std::size_t at = (stripe.first_column + static_cast<std::size_t>(c)) % members.size();
       if (members[at] != slot) continue;
       OpenSegment::Column& column = item.segment->columns[at];
       column.is_dirty = true;
@@ -269,9 +267,8 @@ Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Roun
 
 bool StripeWriter::Impl::Attempt::Flush(Round round) {
   const std::vector<DiskIndex> slots = SlotsOfRound(round);
-  const auto results = impl_.disks.ForEach(slots, [&](DiskIndex slot, Disk& disk) {
-    return WriteToDisk(slot, disk, round);
-  });
+  const auto results = impl_.disks.ForEach(
+      slots, [&](DiskIndex slot, Disk& disk) { return WriteToDisk(slot, disk, round); });
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (results[i].ok()) continue;
     std::shared_ptr<Disk> disk;

@@ -39,10 +39,10 @@ class StripeWriter {
   // fragment is durable (written, fdatasynced, and the directory for a new segment): a reference to
   // the placement may then enter the journal. Stripes are as wide as the data deserves: k' =
   // min(k, what the online disks allow, one column per 64 KiB or so), never fewer than m parity.
-  // When a disk fails, it is failed in the DiskSet and the stripes are written again, from the inputs,
-  // in a new segment on the survivors; only then success. A disk without space: kNoSpace, nothing
-  // referred to, the disk stays online. kTooFewDisks below m+1 disks. The parity is computed from
-  // the very bytes whose checksums are recorded.
+  // When a disk fails, it is failed in the DiskSet and the stripes are written again, from the
+  // inputs, in a new segment on the survivors; only then success. A disk without space: kNoSpace,
+  // nothing referred to, the disk stays online. kTooFewDisks below m+1 disks. The parity is
+  // computed from the very bytes whose checksums are recorded.
   Result<Placement> Place(std::span<const ByteSpan> inputs, StripeKind kind);
 
  private:
@@ -50,8 +50,8 @@ class StripeWriter {
   std::unique_ptr<Impl> impl_;
 };
 
-// Highest segment id that has an object on any online disk; 0 when none. Up to m disks that cannot be
-// listed are passed over: every segment has objects on at least m+1 disks.
+// Highest segment id that has an object on any online disk; 0 when none. Up to m disks that cannot
+// be listed are passed over: every segment has objects on at least m+1 disks.
 Result<SegmentId> HighestSegmentOnDisks(DiskSet& disks);
 
 }  // namespace varve

@@ -71,14 +71,14 @@ struct ErasureCode::Impl {
   std::size_t k() const { return static_cast<std::size_t>(data); }
 
   Result<std::shared_ptr<const DecodeTables>> MakeDecoder(ErasureMask sources,
-                                                     ErasureMask targets) const;
+                                                          ErasureMask targets) const;
   Result<std::shared_ptr<const DecodeTables>> DecoderFor(ErasureMask sources, ErasureMask targets);
 };
 
 // The rows of the sources, inverted, give the data columns; the rows of the targets times that
 // inverse give each target straight from the sources.
-Result<std::shared_ptr<const DecodeTables>> ErasureCode::Impl::MakeDecoder(ErasureMask sources,
-                                                                      ErasureMask targets) const {
+Result<std::shared_ptr<const DecodeTables>> ErasureCode::Impl::MakeDecoder(
+    ErasureMask sources, ErasureMask targets) const {
   auto decoder = std::make_shared<DecodeTables>();
   std::vector<unsigned char> chosen;
   for (int c = 0; c < data + parity; ++c) {
@@ -111,7 +111,7 @@ Result<std::shared_ptr<const DecodeTables>> ErasureCode::Impl::MakeDecoder(Erasu
 }
 
 Result<std::shared_ptr<const DecodeTables>> ErasureCode::Impl::DecoderFor(ErasureMask sources,
-                                                                     ErasureMask targets) {
+                                                                          ErasureMask targets) {
   const auto key = std::pair(sources, targets);
   {
     std::lock_guard lock(mutex);
@@ -172,10 +172,9 @@ Status ErasureCode::Reconstruct(std::span<const MutableByteSpan> columns, Erasur
     if (((missing | unused) & Bit(c)) == 0) sources |= Bit(c);
   }
   if (std::popcount(sources) < impl_->data) {
-    return Error(ErrorCode::kDataLost,
-                 "only " + std::to_string(std::popcount(sources)) + " of " +
-                     std::to_string(total) + " columns are readable, " +
-                     std::to_string(impl_->data) + " are needed");
+    return Error(ErrorCode::kDataLost, "only " + std::to_string(std::popcount(sources)) + " of " +
+                                           std::to_string(total) + " columns are readable, " +
+                                           std::to_string(impl_->data) + " are needed");
   }
   CHECK(missing < Bit(total), "no such column");
   ASSIGN_OR_RETURN(const auto decoder, impl_->DecoderFor(sources, missing));

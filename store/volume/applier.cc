@@ -49,10 +49,9 @@ Result<RebuiltCatalog> RebuildCatalog(DiskSet& disks, const CatalogOptions& opti
   const CatalogIdentity identity{label.volume_uuid, label.catalog_generation + 1};
   ASSIGN_OR_RETURN(std::shared_ptr<Catalog> catalog, Catalog::Create(disk, identity, options));
   if (head) {
-    RETURN_IF_ERROR(ReplayChain(disks, label.volume_uuid, *head, Lsn{},
-                                [&](std::vector<Change>& changes) -> Status {
-                                  return ApplyAll(*catalog, changes);
-                                }));
+    RETURN_IF_ERROR(ReplayChain(
+        disks, label.volume_uuid, *head, Lsn{},
+        [&](std::vector<Change>& changes) -> Status { return ApplyAll(*catalog, changes); }));
   }
   RETURN_IF_ERROR(ApplyAll(*catalog, after_head));
   RETURN_IF_ERROR(catalog->FoldLog());
@@ -240,8 +239,8 @@ Status Applier::Rebuild(const Error& why) {
                                   .next_step = "nothing: it is being rebuilt"});
   ASSIGN_OR_RETURN(std::vector<Change> after, parts_.checkpointer.Buffered());
   for (int attempt = 0; attempt < kMaxDisks; ++attempt) {
-    auto rebuilt = RebuildCatalog(parts_.disks, parts_.options.catalog, parts_.checkpointer.head(),
-                                  after);
+    auto rebuilt =
+        RebuildCatalog(parts_.disks, parts_.options.catalog, parts_.checkpointer.head(), after);
     if (rebuilt.ok()) {
       spdlog::info("the catalog is whole again, on disk {}", rebuilt->slot.value);
       parts_.catalog.Set(std::move(rebuilt->catalog), rebuilt->slot);

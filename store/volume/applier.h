@@ -1,5 +1,5 @@
-// Brings durable changes into the catalog, packs inline data into stripes, lays down checkpoints and
-// rebuilds a lost catalog: everything behind the acknowledgement.
+// Brings durable changes into the catalog, packs inline data into stripes, lays down checkpoints
+// and rebuilds a lost catalog: everything behind the acknowledgement.
 #pragma once
 
 #include <chrono>

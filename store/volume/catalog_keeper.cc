@@ -8,8 +8,10 @@ bool CatalogKeeper::IsCatalogFailure(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kIo:
     case ErrorCode::kCorrupt:
-    case ErrorCode::kDiskLost: return true;
-    default: return false;
+    case ErrorCode::kDiskLost:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -1,4 +1,5 @@
-// Keeps a catalog at hand: which one is live, who waits while there is none, who said that it broke.
+// Keeps a catalog at hand: which one is live, who waits while there is none, who said that it
+// broke.
 #pragma once
 
 #include <condition_variable>
@@ -14,8 +15,8 @@ namespace varve {
 // Thread-safe. Readers go through With(); the applier thread replaces a catalog that was reported.
 class CatalogKeeper {
  public:
-  // Calls `read(Catalog&)` -> Result<T>. If the catalog itself fails (its disk, its pages), reports it,
-  // waits for the rebuilt one and calls again.
+  // Calls `read(Catalog&)` -> Result<T>. If the catalog itself fails (its disk, its pages), reports
+  // it, waits for the rebuilt one and calls again.
   template <typename Read>
   auto With(Read read) -> decltype(read(std::declval<Catalog&>())) {
     for (int attempt = 0;; ++attempt) {

@@ -11,15 +11,15 @@
 namespace varve {
 namespace {
 
-Result<CheckpointLink> ReadLink(DiskSet& disks, const Uuid& volume_uuid,
-                                const CheckpointRef& ref) {
+Result<CheckpointLink> ReadLink(DiskSet& disks, const Uuid& volume_uuid, const CheckpointRef& ref) {
   std::unordered_map<StripeId, std::shared_ptr<const StripeLocation>> locations;
   for (const StripeDescriptor& stripe : ref.stripes) {
-    auto segment = std::find_if(
-        ref.segments.begin(), ref.segments.end(),
-        [&](const SegmentDescriptor& s) { return s.id == stripe.id.segment(); });
+    auto segment =
+        std::find_if(ref.segments.begin(), ref.segments.end(),
+                     [&](const SegmentDescriptor& s) { return s.id == stripe.id.segment(); });
     if (segment == ref.segments.end()) {
-      return Error(ErrorCode::kCorrupt, "a checkpoint reference names a stripe without its segment");
+      return Error(ErrorCode::kCorrupt,
+                   "a checkpoint reference names a stripe without its segment");
     }
     auto location = std::make_shared<StripeLocation>();
     location->segment = *segment;
@@ -70,7 +70,8 @@ Result<Checkpointer::Link> Checkpointer::Write() {
   const ByteVector bytes = EncodeCheckpointLink(head_, first_, last_, buffer_.bytes());
   std::vector<ByteSpan> parts;
   for (std::size_t at = 0; at < bytes.size(); at += kChunkBytes) {
-    parts.push_back(ByteSpan(bytes).subspan(at, std::min<std::size_t>(kChunkBytes, bytes.size() - at)));
+    parts.push_back(
+        ByteSpan(bytes).subspan(at, std::min<std::size_t>(kChunkBytes, bytes.size() - at)));
   }
   Link link;
   ASSIGN_OR_RETURN(link.placement, writer_.Place(parts, StripeKind::kCheckpoint));

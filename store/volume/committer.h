@@ -72,7 +72,7 @@ class Committer {
 
   std::atomic<std::uint64_t> pending_bytes_{0};  // not yet placed
   mutable std::mutex mutex_;
-  std::condition_variable work_;     // for the thread
+  std::condition_variable work_;  // for the thread
   std::condition_variable durable_changed_;
   std::condition_variable room_changed_;
   // Under mutex_.

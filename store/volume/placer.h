@@ -12,9 +12,9 @@
 namespace varve {
 
 // Writes every unplaced pending extent of `changes` into stripes (durable on return), makes the
-// stripes known to `index`, sets the extents' places, and puts the PutSegment/PutStripe operations in
-// front of the first change, so that whoever reads the changes in order knows a stripe before its
-// first use. On an error nothing has a place and the changes are as before.
+// stripes known to `index`, sets the extents' places, and puts the PutSegment/PutStripe operations
+// in front of the first change, so that whoever reads the changes in order knows a stripe before
+// its first use. On an error nothing has a place and the changes are as before.
 Status PlaceChanges(std::span<const std::shared_ptr<Change>> changes, StripeWriter& writer,
                     StripeIndex& index);
 

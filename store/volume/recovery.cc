@@ -20,10 +20,12 @@ Status ResolveApplied(Catalog& catalog, StripeIndex& index, Change& change) {
   for (Operation& operation : change.operations) {
     auto* write = std::get_if<WriteChunk>(&operation);
     if (write == nullptr) continue;
-    const bool inlined = std::any_of(write->pieces.begin(), write->pieces.end(),
-                                     [](const Piece& p) { return p.pending && !p.pending->place(); });
+    const bool inlined =
+        std::any_of(write->pieces.begin(), write->pieces.end(),
+                    [](const Piece& p) { return p.pending && !p.pending->place(); });
     if (!inlined) continue;
-    ASSIGN_OR_RETURN(auto states, catalog.Chunks(write->body, write->chunk, write->chunk, change.lsn));
+    ASSIGN_OR_RETURN(auto states,
+                     catalog.Chunks(write->body, write->chunk, write->chunk, change.lsn));
     PutChunk put{write->body, write->chunk, {}};
     if (!states.empty()) put.pieces = std::move(states.front().second);
     for (const Piece& piece : put.pieces) stripes.insert(piece.extent.stripe);
@@ -107,20 +109,37 @@ Status ReplayBatch(const RecoveryParts& parts, Catalog& catalog, Checkpointer& c
   return {};
 }
 
+// No segment that anything knows of may be begun again, though its disks be away.
+Status SkipKnownSegments(const RecoveryParts& parts, Catalog& catalog,
+                         const JournalContents& contents) {
+  ASSIGN_OR_RETURN(SegmentId highest, HighestSegmentOnDisks(parts.disks));
+  ASSIGN_OR_RETURN(std::vector<SegmentDescriptor> known, catalog.ListSegments());
+  if (contents.checkpoint) {
+    known.insert(known.end(), contents.checkpoint->segments.begin(),
+                 contents.checkpoint->segments.end());
+  }
+  for (const Change& change : contents.changes) {
+    for (const Operation& operation : change.operations) {
+      if (const auto* put = std::get_if<PutSegment>(&operation)) known.push_back(put->segment);
+    }
+  }
+  for (const SegmentDescriptor& segment : known) highest = std::max(highest, segment.id);
+  parts.next_segment = highest.value + 1;
+  return {};
+}
+
 Status CheckLength(const JournalContents& contents, const Catalog& catalog) {
   const std::uint64_t covered = contents.checkpoint ? contents.checkpoint->last_lsn.value : 0;
-  const std::uint64_t last =
-      contents.changes.empty() ? covered : contents.changes.back().lsn.value;
+  const std::uint64_t last = contents.changes.empty() ? covered : contents.changes.back().lsn.value;
   if (last == 0) {
     return Error(ErrorCode::kCorrupt,
                  "no journal with a first change is left on the disks: either the format was cut "
                  "short (run varve mkfs again) or more disks than the parity allows have lost it");
   }
   if (!contents.changes.empty() && contents.changes.front().lsn.value != covered + 1) {
-    return Error(ErrorCode::kCorrupt,
-                 "the journal begins with change " +
-                     std::to_string(contents.changes.front().lsn.value) + " but checkpoints end at " +
-                     std::to_string(covered));
+    return Error(ErrorCode::kCorrupt, "the journal begins with change " +
+                                          std::to_string(contents.changes.front().lsn.value) +
+                                          " but checkpoints end at " + std::to_string(covered));
   }
   if (catalog.applied_lsn().value > last) {
     return Error(ErrorCode::kCorrupt,
@@ -166,6 +185,7 @@ Result<Recovered> Recover(const RecoveryParts& parts) {
     Status caught_up = CatchUp(parts, *catalog, *contents->checkpoint);
     if (!caught_up.ok()) return caught_up.error().In("bringing the catalog up to the checkpoint");
   }
+  RETURN_IF_ERROR(SkipKnownSegments(parts, *catalog, *contents));
 
   Recovered recovered;
   recovered.checkpointer =

@@ -1,6 +1,7 @@
 // From disks to a volume that can serve: what runs before the first operation.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@ struct RecoveryParts {
   StripeIndex& index;
   StripeWriter& pack_writer;
   StripeWriter& checkpoint_writer;
+  std::atomic<std::uint64_t>& next_segment;
   std::function<void(const std::string&)> progress;
 };
 

@@ -39,8 +39,8 @@ Result<std::map<std::string, Entry>> ListAll(const View& view, InodeId directory
 }
 
 // Plans the rollback of one directory. T is the tree below it then, N the tree below it now. Only
-// directories on the way to something touched are looked into ("marked"); if a touched file has more
-// than one link, its names cannot be told from its attributes, and everything is looked into.
+// directories on the way to something touched are looked into ("marked"); if a touched file has
+// more than one link, its names cannot be told from its attributes, and everything is looked into.
 class TreeRollback {
  public:
   TreeRollback(Volume& volume, InodeId root, const View& then)
@@ -62,9 +62,8 @@ class TreeRollback {
   struct File {
     std::uint32_t links_now_inside = 0;   // links in N that were looked at
     std::uint32_t links_then_inside = 0;  // links in T for which the inode itself comes back
-    std::uint32_t kept = 0;   // links in T for which it serves unchanged, though linked outside too
-    bool dropped = false;     // some link in N goes away
-    bool wanted = false;      // comes back as itself
+    std::uint32_t kept = 0;  // links in T for which it serves unchanged, though linked outside too
+    bool wanted = false;     // comes back as itself
   };
 
   Status MarkChain(const View& view, InodeId inode) {
@@ -119,7 +118,8 @@ class TreeRollback {
     ASSIGN_OR_RETURN(auto want, ListAll(then_, directory));
     const auto have_it = entries_now_.find(directory);
     const std::map<std::string, Entry> none;
-    const std::map<std::string, Entry>& have = have_it == entries_now_.end() ? none : have_it->second;
+    const std::map<std::string, Entry>& have =
+        have_it == entries_now_.end() ? none : have_it->second;
     for (const auto& [name, entry] : have) {
       auto wanted = want.find(name);
       if (wanted != want.end() && wanted->second == entry) continue;
@@ -128,27 +128,22 @@ class TreeRollback {
         plan_.entries.push_back({directory, name});
       }
       if (wanted == want.end() || wanted->second.inode != entry.inode) {
-        RETURN_IF_ERROR(Drop(entry));
+        Drop(entry);
       }
     }
     for (const auto& [name, entry] : want) {
       auto present = have.find(name);
       const bool same_inode = present != have.end() && present->second.inode == entry.inode;
-      RETURN_IF_ERROR(Want(directory, entry, same_inode, present != have.end() &&
-                                                             present->second == entry));
+      RETURN_IF_ERROR(
+          Want(directory, entry, same_inode, present != have.end() && present->second == entry));
     }
     return {};
   }
 
-  // An entry of N goes away. Directories that T does not know are emptied; those it knows are
-  // reconciled where it wants them.
-  Status Drop(const Entry& entry) {
-    if (!IsDirectory(entry.type)) {
-      files_[entry.inode].dropped = true;
-      return {};
-    }
-    dropped_directories_.push_back(entry.inode);
-    return {};
+  // An entry of N goes away. Files are counted in the end; directories that T does not know are
+  // emptied, those it knows are reconciled where it wants them.
+  void Drop(const Entry& entry) {
+    if (IsDirectory(entry.type)) dropped_directories_.push_back(entry.inode);
   }
 
   Status Want(InodeId parent, const Entry& entry, bool same_inode, bool same_entry) {
@@ -180,7 +175,10 @@ class TreeRollback {
   // A file of T comes back as itself if nothing outside links it now; else as a copy, one for all
   // its links in T. A file that nobody touched is left alone.
   Result<InodeId> WantFile(InodeId inode, InodeId parent, bool same_inode) {
-    if (same_inode && !touched_.inodes.contains(inode)) return inode;
+    if (same_inode && !touched_.inodes.contains(inode)) {
+      ++files_[inode].kept;
+      return inode;
+    }
     if (auto copy = copies_.find(inode); copy != copies_.end()) {
       ++copied_links_[copy->second];
       return copy->second;
@@ -199,7 +197,6 @@ class TreeRollback {
       ++files_[inode].kept;
       return inode;
     }
-    if (same_inode) files_[inode].dropped = true;
     return CopyFile(inode, parent);
   }
 
@@ -306,7 +303,7 @@ class TreeRollback {
       for (const auto& [name, entry] : entries) {
         plan_.change.operations.emplace_back(RemoveEntry{directory, name});
         plan_.entries.push_back({directory, name});
-        RETURN_IF_ERROR(Drop(entry));
+        Drop(entry);
       }
       ASSIGN_OR_RETURN(auto attributes, now_.GetInode(directory));
       if (!attributes) continue;
@@ -323,7 +320,7 @@ class TreeRollback {
     for (const auto& [inode, file] : files_) {
       if (file.wanted) {
         RETURN_IF_ERROR(RestoreFile(inode, file));
-      } else if (file.dropped || file.kept > 0) {
+      } else if (file.kept != file.links_now_inside) {
         RETURN_IF_ERROR(RecountFile(inode, file));
       }
     }
@@ -338,7 +335,7 @@ class TreeRollback {
     ASSIGN_OR_RETURN(auto want, then_.GetInode(inode));
     if (!want) return Missing(inode);
     ASSIGN_OR_RETURN(auto have, now_.GetInode(inode));
-    want->nlink = file.links_then_inside;
+    want->nlink = file.links_then_inside + file.kept;
     want->parent = parents_then_[inode];
     std::vector<Operation> operations;
     if (want->body) {
@@ -357,7 +354,7 @@ class TreeRollback {
   // The file stays what it is; its links in N give way to those the plan keeps.
   Status RecountFile(InodeId inode, const File& file) {
     ASSIGN_OR_RETURN(auto attributes, now_.GetInode(inode));
-    if (!attributes || file.kept == file.links_now_inside) return {};
+    if (!attributes) return {};
     attributes->nlink =
         attributes->nlink - std::min(attributes->nlink, file.links_now_inside) + file.kept;
     attributes->ctime_ns = time_ns_;

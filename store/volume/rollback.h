@@ -19,7 +19,8 @@ struct RollbackPlan {
 // The caller holds all other writers off from before the call until the change is committed. Cost:
 // O(changes since `to`), by the commits' touch lists, whatever the size of the tree.
 //
-// File: contents, size, mode, owner, times and xattrs as of `to`; the name stays. All links of the file see it.
+// File: contents, size, mode, owner, times and xattrs as of `to`; the name stays. All links of the
+// file see it.
 Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to);
 // Directory (root: the whole tree): entries and everything below as of `to`. Nothing outside the
 // directory changes: what has been moved out of it since stays where it is and comes back as a copy

@@ -38,19 +38,22 @@ bool SamePieces(const PieceList& a, const PieceList& b) {
 
 Result<Touched> CollectTouched(Volume& volume, Lsn since) {
   Touched touched;
-  RETURN_IF_ERROR(volume.ForEachCommit(
-      Lsn{since.value + 1}, volume.last_lsn(), Catalog::Order::kOldestFirst,
-      [&](const CommitRecord& commit) -> Result<bool> {
-        touched.inodes.insert(commit.inodes.begin(), commit.inodes.end());
-        for (const auto& entry : commit.entries) touched.entries[entry.parent].insert(entry.name);
-        for (const auto& [body, chunk] : commit.chunks) touched.chunks[body].insert(chunk);
-        for (const auto& [body, first] : commit.cuts) {
-          auto [cut, fresh] = touched.cuts.emplace(body, first);
-          if (!fresh) cut->second = std::min(cut->second, first);
-        }
-        for (const auto& [inode, name] : commit.xattrs) touched.xattrs[inode].insert(name);
-        return true;
-      }));
+  RETURN_IF_ERROR(
+      volume.ForEachCommit(Lsn{since.value + 1}, volume.last_lsn(), Catalog::Order::kOldestFirst,
+                           [&](const CommitRecord& commit) -> Result<bool> {
+                             touched.inodes.insert(commit.inodes.begin(), commit.inodes.end());
+                             for (const auto& entry : commit.entries)
+                               touched.entries[entry.parent].insert(entry.name);
+                             for (const auto& [body, chunk] : commit.chunks)
+                               touched.chunks[body].insert(chunk);
+                             for (const auto& [body, first] : commit.cuts) {
+                               auto [cut, fresh] = touched.cuts.emplace(body, first);
+                               if (!fresh) cut->second = std::min(cut->second, first);
+                             }
+                             for (const auto& [inode, name] : commit.xattrs)
+                               touched.xattrs[inode].insert(name);
+                             return true;
+                           }));
   return touched;
 }
 

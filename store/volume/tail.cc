@@ -77,10 +77,9 @@ void Tail::Lay(Chunk& chunk, const PieceList& over, Lsn lsn) {
         next.push_back({old.piece.Clip(piece.end(), old.piece.end()), old.lsn});
       }
     }
-    auto at = std::lower_bound(next.begin(), next.end(), piece.chunk_offset,
-                               [](const TaggedPiece& p, std::uint32_t offset) {
-                                 return p.piece.chunk_offset < offset;
-                               });
+    auto at = std::lower_bound(
+        next.begin(), next.end(), piece.chunk_offset,
+        [](const TaggedPiece& p, std::uint32_t offset) { return p.piece.chunk_offset < offset; });
     next.insert(at, {piece, lsn});
     chunk.pieces = std::move(next);
   }
@@ -104,18 +103,18 @@ void Tail::TrimOperation(const Operation& operation, Lsn applied,
     auto it = inodes_.find(inode);
     if (it != inodes_.end() && it->second.lsn <= applied) inodes_.erase(it);
   };
-  std::visit(Overloaded{[&](const PutInode& op) { trim_inode(op.inode); },
-                        [&](const RemoveInode& op) { trim_inode(op.inode); },
-                        [&](const PutEntry& op) { TrimEntry(op.parent, op.entry.name, applied); },
-                        [&](const RemoveEntry& op) { TrimEntry(op.parent, op.name, applied); },
-                        [&](const PutXattr& op) { TrimXattr(op.inode, op.name, applied); },
-                        [&](const RemoveXattr& op) { TrimXattr(op.inode, op.name, applied); },
-                        [&](const WriteChunk& op) { bodies.insert(op.body); },
-                        [&](const PutChunk& op) { bodies.insert(op.body); },
-                        [&](const CutChunks& op) { bodies.insert(op.body); },
-                        [](const PutSnapshot&) {}, [](const RemoveSnapshot&) {},
-                        [](const PutSegment&) {}, [](const PutStripe&) {}},
-             operation);
+  std::visit(
+      Overloaded{[&](const PutInode& op) { trim_inode(op.inode); },
+                 [&](const RemoveInode& op) { trim_inode(op.inode); },
+                 [&](const PutEntry& op) { TrimEntry(op.parent, op.entry.name, applied); },
+                 [&](const RemoveEntry& op) { TrimEntry(op.parent, op.name, applied); },
+                 [&](const PutXattr& op) { TrimXattr(op.inode, op.name, applied); },
+                 [&](const RemoveXattr& op) { TrimXattr(op.inode, op.name, applied); },
+                 [&](const WriteChunk& op) { bodies.insert(op.body); },
+                 [&](const PutChunk& op) { bodies.insert(op.body); },
+                 [&](const CutChunks& op) { bodies.insert(op.body); }, [](const PutSnapshot&) {},
+                 [](const RemoveSnapshot&) {}, [](const PutSegment&) {}, [](const PutStripe&) {}},
+      operation);
 }
 
 void Tail::TrimEntry(InodeId parent, const std::string& name, Lsn applied) {

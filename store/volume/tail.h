@@ -47,12 +47,13 @@ class Tail {
     PieceList pieces;            // laid over what is below, holes included
   };
   ChunkOverlay GetChunk(BodyId body, ChunkIndex chunk) const;
-  // Chunks >= from that the tail has pieces for, the smallest; and the first chunk from which on the
-  // catalog is hidden.
+  // Chunks >= from that the tail has pieces for, the smallest; and the first chunk from which on
+  // the catalog is hidden.
   std::optional<ChunkIndex> NextChunk(BodyId body, ChunkIndex from) const;
   ChunkIndex CatalogHiddenFrom(BodyId body) const;
 
-  // Counts Trim calls: a reader that must ask the catalog first (listing) compares before and after.
+  // Counts Trim calls: a reader that must ask the catalog first (listing) compares before and
+  // after.
   std::uint64_t trims() const { return trims_.load(std::memory_order_acquire); }
 
  private:

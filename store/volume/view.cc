@@ -221,9 +221,8 @@ Result<std::vector<std::string>> View::ListXattrs(InodeId inode) const {
   std::vector<std::string> names;
   while (true) {
     const std::uint64_t trims = impl.tail.trims();
-    ASSIGN_OR_RETURN(names, impl.keeper.With([&](Catalog& catalog) {
-      return catalog.ListXattrs(inode, at_);
-    }));
+    ASSIGN_OR_RETURN(
+        names, impl.keeper.With([&](Catalog& catalog) { return catalog.ListXattrs(inode, at_); }));
     if (!IsNow()) return names;
     impl.tail.OverlayXattrs(inode, names);
     if (impl.tail.trims() == trims) return names;

@@ -31,8 +31,8 @@ class View {
 
   // The chunk's full state (holes absent).
   Result<PieceList> GetChunk(BodyId body, ChunkIndex chunk) const;
-  // Fills `out` with the bytes from `offset`; holes and everything without pieces read as zeros. The
-  // caller clips to the file's size. Every byte is verified; kDataLost when it cannot be had.
+  // Fills `out` with the bytes from `offset`; holes and everything without pieces read as zeros.
+  // The caller clips to the file's size. Every byte is verified; kDataLost when it cannot be had.
   Status Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const;
   // First offset >= from with data / without data, by pieces, not beyond `size`; `size` if none.
   Result<std::uint64_t> NextData(BodyId body, std::uint64_t from, std::uint64_t size) const;

@@ -61,7 +61,8 @@ Volume::Impl::Impl(std::unique_ptr<DiskSet> disk_set, const VolumeOptions& volum
       disks(std::move(disk_set)),
       uuid(disks->label().volume_uuid),
       index(keeper),
-      reader(*disks, uuid, [this](StripeId id) { return index.Find(id); }, options.findings),
+      reader(
+          *disks, uuid, [this](StripeId id) { return index.Find(id); }, options.findings),
       hot_writer(*disks, uuid, next_segment, options.stripes),
       pack_writer(*disks, uuid, next_segment, options.stripes),
       checkpoint_writer(*disks, uuid, next_segment, options.stripes) {}
@@ -104,11 +105,8 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
   std::unique_ptr<Volume> volume(new Volume());
   volume->impl_ = std::make_unique<Impl>(std::move(disks), options);
   Impl& impl = *volume->impl_;
-  ASSIGN_OR_RETURN(SegmentId highest, HighestSegmentOnDisks(*impl.disks));
-  impl.next_segment = highest.value + 1;
-
   auto recovered = Recover({*impl.disks, impl.options, impl.keeper, impl.index, impl.pack_writer,
-                            impl.checkpoint_writer, progress});
+                            impl.checkpoint_writer, impl.next_segment, progress});
   if (!recovered.ok()) {
     impl.closed = true;
     impl.keeper.Close();
@@ -123,8 +121,9 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
       recovered->last);
   impl.committer = std::make_unique<Committer>(
       impl.options, impl.tail, *impl.journal, impl.hot_writer, impl.index, recovered->last,
-      recovered->last_time_ns,
-      [&impl](std::vector<std::shared_ptr<Change>> batch) { impl.applier->Enqueue(std::move(batch)); });
+      recovered->last_time_ns, [&impl](std::vector<std::shared_ptr<Change>> batch) {
+        impl.applier->Enqueue(std::move(batch));
+      });
   impl.applier->Start(*impl.committer);
   impl.keeper.OnReport([&impl] { impl.applier->Wake(); });
   impl.disks->OnFailure([&impl](DiskIndex slot, const Error& why) {
@@ -142,7 +141,8 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
     RETURN_IF_ERROR(volume->Commit(std::move(announce)));
   }
   RETURN_IF_ERROR(impl.RemoveOrphans());
-  ASSIGN_OR_RETURN(auto first_time, impl.keeper.With([](Catalog& c) { return c.TimeOf(kLsnFirst); }));
+  ASSIGN_OR_RETURN(auto first_time,
+                   impl.keeper.With([](Catalog& c) { return c.TimeOf(kLsnFirst); }));
   impl.first_time_ns = first_time.value_or(0);
   impl.RefreshSpace();
   impl.health = std::thread([&impl] {

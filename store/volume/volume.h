@@ -1,5 +1,5 @@
-// The front door of the store: Commit a Change, look At a moment. Wires journal, stripes and catalog,
-// owns the threads ("varve-commit", "varve-apply", "varve-health").
+// The front door of the store: Commit a Change, look At a moment. Wires journal, stripes and
+// catalog, owns the threads ("varve-commit", "varve-apply", "varve-health").
 #pragma once
 
 #include <chrono>
@@ -70,9 +70,9 @@ class Volume {
   // Recovers (catalog from checkpoints and journal if need be, replay, re-replication of an
   // unacknowledged tail, orphans removed), begins a new epoch if disks are missing, then serves.
   // `progress` hears plain lines about steps that take time.
-  static Result<std::unique_ptr<Volume>> Open(std::unique_ptr<DiskSet> disks,
-                                              const VolumeOptions& options,
-                                              std::function<void(const std::string&)> progress = {});
+  static Result<std::unique_ptr<Volume>> Open(
+      std::unique_ptr<DiskSet> disks, const VolumeOptions& options,
+      std::function<void(const std::string&)> progress = {});
   // Close, if it has not been called.
   ~Volume();
   // Makes everything durable, applied and checkpointed, ends the threads. Idempotent.
@@ -101,8 +101,8 @@ class Volume {
   TimeNs last_time_ns() const;
   // The time the next change would get, by the volume's clock.
   TimeNs NextTime() const;
-  // The moment of a wall time: the last change at or before it. kInvalidArgument with a clear message
-  // before the volume existed or in the future (after the clock's now).
+  // The moment of a wall time: the last change at or before it. kInvalidArgument with a clear
+  // message before the volume existed or in the future (after the clock's now).
   Result<Lsn> LsnAtTime(TimeNs time_ns);
   Result<TimeNs> TimeOf(Lsn lsn);
 

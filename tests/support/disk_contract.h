@@ -1,5 +1,5 @@
-// What every Disk must do, sentence by sentence of store/disk/disk.h. A test file includes this once
-// and instantiates the suite:
+// What every Disk must do, sentence by sentence of store/disk/disk.h. A test file includes this
+// once and instantiates the suite:
 //
 //   INSTANTIATE_TEST_SUITE_P(Memory, DiskContract, testing::Values(DiskKind{...}), NameOfKind);
 #pragma once
@@ -164,10 +164,14 @@ TEST_P(DiskContract, RefusesToWriteThroughAHandleForReading) {
 }
 
 TEST_P(DiskContract, CreatesOnlyWhatIsAbsent) {
-  { auto made = MustOpen("a", OpenMode::kCreateNew); }
+  {
+    auto made = MustOpen("a", OpenMode::kCreateNew);
+  }
   EXPECT_EQ(CodeOf(disk_->Open("a", OpenMode::kCreateNew)), ErrorCode::kExists);
   Write("a", "kept");
-  { auto again = MustOpen("a", OpenMode::kCreate); }
+  {
+    auto again = MustOpen("a", OpenMode::kCreate);
+  }
   EXPECT_EQ(Read("a"), "kept");
 }
 
@@ -227,9 +231,22 @@ TEST_P(DiskContract, ListsByPrefixSorted) {
 
 TEST_P(DiskContract, RefusesNamesThatCouldLeaveTheDisk) {
   Write("a", "x");
-  const std::vector<std::string> bad = {
-      "",   "/a", "a/", "a/b/c", "..",    "../a",  "a/..", ".",
-      "./a", "a b", "a\n", "\xc3\xa4", "a\\b", "a//b", std::string("a\0b", 3), std::string(201, 'a')};
+  const std::vector<std::string> bad = {"",
+                                        "/a",
+                                        "a/",
+                                        "a/b/c",
+                                        "..",
+                                        "../a",
+                                        "a/..",
+                                        ".",
+                                        "./a",
+                                        "a b",
+                                        "a\n",
+                                        "\xc3\xa4",
+                                        "a\\b",
+                                        "a//b",
+                                        std::string("a\0b", 3),
+                                        std::string(201, 'a')};
   for (const std::string& name : bad) {
     EXPECT_EQ(CodeOf(disk_->Open(name, OpenMode::kRead)), ErrorCode::kInvalidArgument) << name;
     EXPECT_EQ(CodeOf(disk_->Open(name, OpenMode::kCreate)), ErrorCode::kInvalidArgument) << name;

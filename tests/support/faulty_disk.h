@@ -27,8 +27,8 @@ struct FaultChances {
   double lost_write = 0;  // claims success, writes nothing
 };
 
-// What a test holds of a FaultyDisk that it has given away. Thread-safe. Faults stack; Heal ends them
-// all. `after` counts operations of that kind that still succeed from now on.
+// What a test holds of a FaultyDisk that it has given away. Thread-safe. Faults stack; Heal ends
+// them all. `after` counts operations of that kind that still succeed from now on.
 class FaultController {
  public:
   // Everything fails with kIo (ENODEV), Probe and open handles too, until Heal.

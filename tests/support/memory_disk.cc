@@ -19,9 +19,9 @@ constexpr std::uint64_t kMaxOffset = std::numeric_limits<std::int64_t>::max();
 struct PendingBytes {
   enum class Kind { kWrite, kTruncate };
   Kind kind = Kind::kWrite;
-  std::uint64_t offset = 0;           // of a truncation: the new size
-  ByteVector fresh;                   // what was written
-  ByteVector former;                  // what was there; of a truncation: the tail cut off
+  std::uint64_t offset = 0;  // of a truncation: the new size
+  ByteVector fresh;          // what was written
+  ByteVector former;         // what was there; of a truncation: the tail cut off
   std::uint64_t former_size_bytes = 0;
 };
 
@@ -289,8 +289,7 @@ std::uint64_t MemoryPlatter::used_bytes() const {
 
 bool MemoryPlatter::IsDurable() const {
   std::lock_guard lock(impl_->mutex);
-  return impl_->pending_names.empty() &&
-         std::ranges::all_of(impl_->names, [](const auto& entry) {
+  return impl_->pending_names.empty() && std::ranges::all_of(impl_->names, [](const auto& entry) {
            return entry.second->pending.empty();
          });
 }

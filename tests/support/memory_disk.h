@@ -3,11 +3,12 @@
 // The platter is what a real disk's surface is: it outlives the MemoryDisk over it, so that a test
 // can open it again. It tells durable bytes and names from those that are merely written:
 //
-//  - Bytes: every Write and Truncate since the last Sync of an object (by any handle) is pending. At a
+//  - Bytes: every Write and Truncate since the last Sync of an object (by any handle) is pending.
+//  At a
 //    power cut each pending Truncate happened or did not, and each 512-byte sector of each pending
 //    Write happened or did not, all by independent coins thrown from the seed: writes may be lost,
-//    torn and reordered. A surviving sector grows the object as far as it must; what lies between is
-//    zeros.
+//    torn and reordered. A surviving sector grows the object as far as it must; what lies between
+//    is zeros.
 //  - Names: every creation, removal and rename since the last SyncNames is pending, and happened or
 //    did not, each by its own coin, in order. A rename is atomic. Bytes synced through a handle are
 //    durable whether or not the name is.

@@ -1,5 +1,7 @@
 #include "tests/support/volume_fixture.h"
 
+#include <spdlog/spdlog.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -30,11 +32,21 @@ VolumeOptions SmallVolumeOptions(Clock& clock) {
   return options;
 }
 
+namespace {
+
+// Disks die by the dozen in these tests, and the log would say so.
+void QuietLog() {
+  if (std::getenv("VARVE_LOG") == nullptr) spdlog::set_level(spdlog::level::off);
+}
+
+}  // namespace
+
 VolumeFixture::VolumeFixture(Geometry geometry, int disk_count)
     : geometry_(geometry),
       options_(SmallVolumeOptions(clock_)),
       platters_(MakeMemoryPlatters(disk_count)),
       controllers_(static_cast<std::size_t>(disk_count)) {
+  QuietLog();
   options_.findings = [this](const Finding& finding) {
     std::lock_guard lock(findings_mutex_);
     findings_.push_back(finding);

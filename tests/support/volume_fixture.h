@@ -65,7 +65,8 @@ class VolumeFixture {
   VolumeOptions& options() { return options_; }
   const std::vector<Finding>& findings() const { return findings_; }
 
-  // The disks that are not lost, opened anew (for checks beside the volume; the volume must be closed).
+  // The disks that are not lost, opened anew (for checks beside the volume; the volume must be
+  // closed).
   std::vector<std::unique_ptr<Disk>> OpenDisks();
 
  private:
@@ -80,7 +81,8 @@ class VolumeFixture {
   std::unique_ptr<Volume> volume_;
 };
 
-// The seed of this run: VARVE_SEED if set, else `fallback`; printed, so that a failure can be had again.
+// The seed of this run: VARVE_SEED if set, else `fallback`; printed, so that a failure can be had
+// again.
 std::uint64_t TestSeed(std::uint64_t fallback);
 
 }  // namespace varve

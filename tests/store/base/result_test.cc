@@ -53,9 +53,10 @@ TEST(Result, PassesErrorsOn) {
 }
 
 TEST(Result, MovesItsValueOut) {
-  Result<std::unique_ptr<int>> result = std::make_unique<int>(7);
-  std::unique_ptr<int> value = *std::move(result);
-  EXPECT_EQ(*value, 7);
+  Result<std::unique_ptr<Base>> result = Make(4);
+  ASSERT_TRUE(result.ok());
+  std::unique_ptr<Base> value = *std::move(result);
+  EXPECT_EQ(value->Number(), 2);
 }
 
 TEST(Result, DiesWhenTheWrongSideIsTaken) {

@@ -55,7 +55,8 @@ TEST(CatalogConcurrency, ReadersSeeWholeChangesWhileTheyAreAppliedAndFolded) {
       const std::uint64_t file = 1 + (number * 31 + reads) % seen;
       const auto entry = (*catalog)->Lookup(kRootInode, "f" + std::to_string(file), Lsn(file));
       ASSERT_TRUE(entry.ok() && entry->has_value());
-      const auto earlier = (*catalog)->Lookup(kRootInode, "f" + std::to_string(file), Lsn(file - 1));
+      const auto earlier =
+          (*catalog)->Lookup(kRootInode, "f" + std::to_string(file), Lsn(file - 1));
       ASSERT_TRUE(earlier.ok() && !earlier->has_value());
       ++reads;
     }

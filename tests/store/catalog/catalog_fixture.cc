@@ -8,6 +8,8 @@
 #include <iostream>
 #include <set>
 
+#include "tests/support/memory_disk.h"
+
 namespace varve {
 
 std::uint64_t TestSeed() {
@@ -319,6 +321,13 @@ void ExpectState(Catalog& catalog, Lsn at, const ModelState& state) {
   ExpectTree(catalog, at, state);
   ExpectBodies(catalog, at, state);
   ExpectXattrs(catalog, at, state);
+}
+
+std::uint64_t DigestOf(const std::vector<Change>& changes, std::size_t count) {
+  auto catalog = Catalog::Create(std::make_shared<MemoryDisk>(), TestIdentity(), {});
+  EXPECT_TRUE(catalog.ok());
+  EXPECT_TRUE((*catalog)->Apply(Pointers(changes, 0, count)).ok());
+  return *(*catalog)->ComputeDigest();
 }
 
 }  // namespace varve

@@ -80,6 +80,9 @@ class RandomHistory {
   std::vector<ModelState> states_;
 };
 
+// The digest of a catalog to which the first `count` of the changes have been applied, no more.
+std::uint64_t DigestOf(const std::vector<Change>& changes, std::size_t count);
+
 // Compares everything that can be asked about the moment; test failures name what differs.
 void ExpectState(Catalog& catalog, Lsn at, const ModelState& state);
 

@@ -127,43 +127,50 @@ TEST(CatalogOracle, CommitsSayWhatTheyTouched) {
   ASSERT_TRUE((*catalog)->Apply(Pointers(history.changes(), 0, 600)).ok());
 
   std::uint64_t next = 600;
-  const auto visited = (*catalog)->ForEachCommit(
-      kLsnFirst, kLsnNow, Catalog::Order::kNewestFirst,
-      [&](const CommitRecord& commit) -> Result<bool> {
-        EXPECT_EQ(commit.lsn, Lsn(next));
-        const Change& change = history.changes()[next - 1];
-        EXPECT_EQ(commit.kind, change.kind);
-        EXPECT_EQ(commit.time_ns, change.time_ns);
-        std::set<std::uint64_t> inodes;
-        std::set<std::pair<std::uint64_t, std::string>> entries;
-        std::set<std::pair<std::uint64_t, std::uint64_t>> chunks;
-        std::set<std::pair<std::uint64_t, std::uint64_t>> cuts;
-        for (const Operation& op : change.operations) {
-          if (const auto* a = std::get_if<PutInode>(&op)) inodes.insert(a->inode.value);
-          if (const auto* b = std::get_if<RemoveInode>(&op)) inodes.insert(b->inode.value);
-          if (const auto* c = std::get_if<PutEntry>(&op)) {
-            entries.insert({c->parent.value, c->entry.name});
-          }
-          if (const auto* d = std::get_if<RemoveEntry>(&op)) entries.insert({d->parent.value, d->name});
-          if (const auto* e = std::get_if<WriteChunk>(&op)) chunks.insert({e->body.value, e->chunk});
-          if (const auto* f = std::get_if<PutChunk>(&op)) chunks.insert({f->body.value, f->chunk});
-          if (const auto* g = std::get_if<CutChunks>(&op)) cuts.insert({g->body.value, g->first});
-        }
-        EXPECT_EQ(commit.inodes.size(), inodes.size());
-        for (const InodeId inode : commit.inodes) EXPECT_TRUE(inodes.contains(inode.value));
-        EXPECT_EQ(commit.entries.size(), entries.size());
-        for (const auto& entry : commit.entries) {
-          EXPECT_TRUE(entries.contains({entry.parent.value, entry.name}));
-        }
-        EXPECT_EQ(commit.chunks.size(), chunks.size());
-        for (const auto& chunk : commit.chunks) {
-          EXPECT_TRUE(chunks.contains({chunk.first.value, chunk.second}));
-        }
-        EXPECT_EQ(commit.cuts.size(), cuts.size());
-        EXPECT_TRUE((*catalog)->TimeOf(commit.lsn).ok());
-        --next;
-        return true;
-      });
+  const auto visited =
+      (*catalog)->ForEachCommit(kLsnFirst, kLsnNow, Catalog::Order::kNewestFirst,
+                                [&](const CommitRecord& commit) -> Result<bool> {
+                                  EXPECT_EQ(commit.lsn, Lsn(next));
+                                  const Change& change = history.changes()[next - 1];
+                                  EXPECT_EQ(commit.kind, change.kind);
+                                  EXPECT_EQ(commit.time_ns, change.time_ns);
+                                  std::set<std::uint64_t> inodes;
+                                  std::set<std::pair<std::uint64_t, std::string>> entries;
+                                  std::set<std::pair<std::uint64_t, std::uint64_t>> chunks;
+                                  std::set<std::pair<std::uint64_t, std::uint64_t>> cuts;
+                                  for (const Operation& op : change.operations) {
+                                    if (const auto* a = std::get_if<PutInode>(&op))
+                                      inodes.insert(a->inode.value);
+                                    if (const auto* b = std::get_if<RemoveInode>(&op))
+                                      inodes.insert(b->inode.value);
+                                    if (const auto* c = std::get_if<PutEntry>(&op)) {
+                                      entries.insert({c->parent.value, c->entry.name});
+                                    }
+                                    if (const auto* d = std::get_if<RemoveEntry>(&op))
+                                      entries.insert({d->parent.value, d->name});
+                                    if (const auto* e = std::get_if<WriteChunk>(&op))
+                                      chunks.insert({e->body.value, e->chunk});
+                                    if (const auto* f = std::get_if<PutChunk>(&op))
+                                      chunks.insert({f->body.value, f->chunk});
+                                    if (const auto* g = std::get_if<CutChunks>(&op))
+                                      cuts.insert({g->body.value, g->first});
+                                  }
+                                  EXPECT_EQ(commit.inodes.size(), inodes.size());
+                                  for (const InodeId inode : commit.inodes)
+                                    EXPECT_TRUE(inodes.contains(inode.value));
+                                  EXPECT_EQ(commit.entries.size(), entries.size());
+                                  for (const auto& entry : commit.entries) {
+                                    EXPECT_TRUE(entries.contains({entry.parent.value, entry.name}));
+                                  }
+                                  EXPECT_EQ(commit.chunks.size(), chunks.size());
+                                  for (const auto& chunk : commit.chunks) {
+                                    EXPECT_TRUE(chunks.contains({chunk.first.value, chunk.second}));
+                                  }
+                                  EXPECT_EQ(commit.cuts.size(), cuts.size());
+                                  EXPECT_TRUE((*catalog)->TimeOf(commit.lsn).ok());
+                                  --next;
+                                  return true;
+                                });
   ASSERT_TRUE(visited.ok()) << visited.error().message();
   EXPECT_EQ(next, 0u);
 

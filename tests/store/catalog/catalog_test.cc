@@ -135,9 +135,16 @@ TEST_F(CatalogTest, FindsTheLastChangeAtATime) {
     changes.back().time_ns = time;
   }
   Apply(changes);
-  for (const auto& [time, lsn] :
-       {std::pair{-1, 0}, {0, 0}, {9, 0}, {10, 4}, {11, 4}, {19, 4}, {20, 5}, {39, 5}, {40, 9},
-        {1'000'000, 9}}) {
+  for (const auto& [time, lsn] : {std::pair{-1, 0},
+                                  {0, 0},
+                                  {9, 0},
+                                  {10, 4},
+                                  {11, 4},
+                                  {19, 4},
+                                  {20, 5},
+                                  {39, 5},
+                                  {40, 9},
+                                  {1'000'000, 9}}) {
     EXPECT_EQ(*catalog_->LsnAt(time), Lsn(static_cast<std::uint64_t>(lsn))) << "at " << time;
   }
   EXPECT_FALSE(catalog_->TimeOf(Lsn(2))->has_value());
@@ -202,8 +209,8 @@ TEST_F(CatalogTest, SnapshotsComeAndGo) {
 TEST_F(CatalogTest, VisitsEveryStateOfEveryChunk) {
   std::vector<Change> changes;
   for (std::uint64_t i = 1; i <= 1300; ++i) {
-    changes.push_back(MakeChange(
-        i, {PutChunk{BodyId(1 + i % 3), i % 5, {RestPiece(StripeId(i), 0, 4096, 0)}}}));
+    changes.push_back(
+        MakeChange(i, {PutChunk{BodyId(1 + i % 3), i % 5, {RestPiece(StripeId(i), 0, 4096, 0)}}}));
   }
   changes.push_back(MakeChange(1301, {CutChunks{BodyId(1), 0}}));
   Apply(changes);
@@ -226,8 +233,8 @@ TEST_F(CatalogTest, VisitsEveryStateOfEveryChunk) {
 TEST_F(CatalogTest, ReadsAnOldMomentOfAChunkWithALongHistory) {
   std::vector<Change> changes;
   for (std::uint64_t i = 1; i <= 3000; ++i) {
-    changes.push_back(MakeChange(
-        i, {PutChunk{BodyId(1), i % 3, {RestPiece(StripeId(i), 0, 4096, 0)}}}));
+    changes.push_back(
+        MakeChange(i, {PutChunk{BodyId(1), i % 3, {RestPiece(StripeId(i), 0, 4096, 0)}}}));
   }
   Apply(changes);
   for (const std::uint64_t at : {1ull, 2ull, 3ull, 50ull, 1500ull, 2999ull, 3000ull}) {
@@ -243,8 +250,8 @@ TEST_F(CatalogTest, ReadsAnOldMomentOfAChunkWithALongHistory) {
 TEST_F(CatalogTest, PagesThroughALargePastListing) {
   std::vector<Change> changes;
   for (std::uint64_t i = 1; i <= 1000; ++i) {
-    changes.push_back(MakeChange(i, {PutEntry{kRootInode, Entry{"f" + std::to_string(i),
-                                                                InodeId(i + 1), 0100000, i}}}));
+    changes.push_back(MakeChange(
+        i, {PutEntry{kRootInode, Entry{"f" + std::to_string(i), InodeId(i + 1), 0100000, i}}}));
   }
   changes.push_back(MakeChange(1001, {RemoveEntry{kRootInode, "f500"}}));
   Apply(changes);

@@ -126,10 +126,11 @@ TEST(DiskVfs, RollsBackAHotJournal) {
     ASSERT_TRUE(database->ReservePageEnd(kPageChecksumBytes).ok());
     ASSERT_TRUE(database->Execute("CREATE TABLE t (a); INSERT INTO t VALUES (5)").ok());
     // A cache of one page, so that the change reaches the file before it is committed.
-    ASSERT_TRUE(database->Execute("PRAGMA cache_size = 1; BEGIN; UPDATE t SET a = 6; "
-                                  "INSERT INTO t SELECT randomblob(5000) FROM "
-                                  "(WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n "
-                                  "WHERE i < 200) SELECT i FROM n)")
+    ASSERT_TRUE(database
+                    ->Execute("PRAGMA cache_size = 1; BEGIN; UPDATE t SET a = 6; "
+                              "INSERT INTO t SELECT randomblob(5000) FROM "
+                              "(WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n "
+                              "WHERE i < 200) SELECT i FROM n)")
                     .ok());
     auto left = std::make_shared<MemoryDisk>();
     const std::vector<std::string> names = *disk->List("catalog/");

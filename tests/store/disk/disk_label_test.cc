@@ -24,7 +24,8 @@ DiskLabel SampleLabel() {
   label.catalog_slot = DiskIndex(3);
   label.catalog_generation = 5;
   for (int i = 0; i < 7; ++i) {
-    label.slots.push_back({Uuid::Random(), static_cast<SlotState>(i % 3), "/srv/disk" + std::to_string(i)});
+    label.slots.push_back(
+        {Uuid::Random(), static_cast<SlotState>(i % 3), "/srv/disk" + std::to_string(i)});
   }
   label.slot = DiskIndex(2);
   label.disk_uuid = label.slots[2].disk_uuid;
@@ -32,11 +33,11 @@ DiskLabel SampleLabel() {
 }
 
 // Makes the checksum right again after a change.
-ByteVector Resealed(ByteVector bytes) {
-  bytes.resize(bytes.size() - 8);
+ByteVector Resealed(const ByteVector& bytes) {
+  const ByteSpan sealed = ByteSpan(bytes).first(bytes.size() - 8);
   Encoder out;
-  out.Raw(bytes);
-  out.PatchU32(12, static_cast<std::uint32_t>(bytes.size() + 8));
+  out.Raw(sealed);
+  out.PatchU32(12, static_cast<std::uint32_t>(bytes.size()));
   out.U64(Checksum(out.bytes()));
   return out.Take();
 }
@@ -44,7 +45,7 @@ ByteVector Resealed(ByteVector bytes) {
 ByteVector With(const ByteVector& bytes, std::size_t at, std::uint8_t value) {
   ByteVector changed = bytes;
   changed[at] = std::byte{value};
-  return Resealed(std::move(changed));
+  return Resealed(changed);
 }
 
 TEST(DiskLabel, SurvivesEncodingAndDecoding) {
@@ -62,7 +63,8 @@ TEST(DiskLabel, SurvivesAtItsLimits) {
   label.epoch = Epoch(~0ULL);
   label.slots.clear();
   for (int i = 0; i < kMaxDisks; ++i) {
-    label.slots.push_back({Uuid::Random(), SlotState::kActive, std::string(kMaxLabelPathBytes, 'p')});
+    label.slots.push_back(
+        {Uuid::Random(), SlotState::kActive, std::string(kMaxLabelPathBytes, 'p')});
   }
   label.slot = DiskIndex(kMaxDisks - 1);
   label.disk_uuid = label.slots.back().disk_uuid;
@@ -133,7 +135,9 @@ TEST(DiskLabel, DecodesWithoutTrustAnySealedGarbage) {
   for (std::size_t at = 16; at + 8 < bytes.size(); ++at) {
     for (int value : {0, 1, 0x7f, 0xff}) {
       auto decoded = DecodeLabel(With(bytes, at, static_cast<std::uint8_t>(value)));
-      if (decoded.ok()) EXPECT_LE(decoded->slots.size(), std::size_t{kMaxDisks});
+      if (decoded.ok()) {
+        EXPECT_LE(decoded->slots.size(), std::size_t{kMaxDisks});
+      }
     }
   }
 }

@@ -94,6 +94,19 @@ TEST_F(Membership, FailsADiskOnlyOnce) {
   EXPECT_EQ(set_->epoch(), Epoch(2));
 }
 
+TEST_F(Membership, DoesNotHoldAnErrorOfTheOldDiskAgainstItsReplacement) {
+  Format({2, 2}, 4);
+  OpenAll();
+  const std::shared_ptr<Disk> old = set_->online(Slot(1));
+  ASSERT_TRUE(set_->Fail(Slot(1), Why(), old.get()).ok());
+  const int fresh = AddPlatter();
+  ASSERT_TRUE(set_->Replace(Slot(1), OpenDisk(fresh)).ok());
+  EXPECT_TRUE(set_->Fail(Slot(1), Why(), old.get()).ok());
+  EXPECT_EQ(set_->state(Slot(1)), DiskState::kOnline);
+  EXPECT_TRUE(set_->Fail(Slot(1), Why(), set_->online(Slot(1)).get()).ok());
+  EXPECT_EQ(set_->state(Slot(1)), DiskState::kFailed);
+}
+
 TEST_F(Membership, CallsBackOnceForEachFailureAfterTheLabelsAreWritten) {
   Format({2, 2}, 4);
   OpenAll();
@@ -350,7 +363,9 @@ TEST_F(Membership, SurvivesAPowerCutAtAnyMomentOfAFailure) {
     OpenAll();
     // Disk 0 may be back only if nobody was told that it is gone.
     EXPECT_GE(Online().size(), 4u) << stop;
-    if (told) EXPECT_EQ(set_->state(Slot(0)), DiskState::kStale) << stop;
+    if (told) {
+      EXPECT_EQ(set_->state(Slot(0)), DiskState::kStale) << stop;
+    }
     ASSERT_TRUE(set_->BeginEpoch().ok());
     OpenAll();
     EXPECT_GE(Online().size(), 4u) << stop;

@@ -132,7 +132,8 @@ TEST_F(MemoryDiskTest, ReplaysASeed) {
     auto file = Open("a");
     ASSERT_TRUE(disk_->SyncNames().ok());
     for (int i = 0; i < 100; ++i) {
-      ASSERT_TRUE(file->Write(static_cast<std::uint64_t>(i * 300), AsBytes(std::string(700, 'x'))).ok());
+      ASSERT_TRUE(
+          file->Write(static_cast<std::uint64_t>(i * 300), AsBytes(std::string(700, 'x'))).ok());
     }
     CutPower(7);
     outcomes.insert(Read("a"));

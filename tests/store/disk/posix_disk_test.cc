@@ -138,7 +138,7 @@ TEST_F(PosixDiskTest, DescribesItselfByAnAbsolutePath) {
 }
 
 TEST_F(PosixDiskTest, TellsTheDeviceOfItsDirectory) {
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(path_.c_str(), &info), 0);
   EXPECT_EQ(disk_->Space()->device, static_cast<std::uint64_t>(info.st_dev));
 }
@@ -180,7 +180,9 @@ TEST_F(PosixDiskTest, CannotCreateInARemovedDirectory) {
 }
 
 TEST_F(PosixDiskTest, SyncNamesFailsOnceAGroupIsGoneAndStaysFailed) {
-  { ASSERT_TRUE(disk_->Open("seg/a", OpenMode::kCreate).ok()); }
+  {
+    ASSERT_TRUE(disk_->Open("seg/a", OpenMode::kCreate).ok());
+  }
   fs::remove_all(path_ + "/seg");
   EXPECT_FALSE(disk_->SyncNames().ok());
   fs::create_directory(path_ + "/seg");

@@ -230,8 +230,9 @@ TEST(Change, BoundsAreHeldByDecoding) {
   };
   EXPECT_EQ(remove_entry("fine"), "accepted");
   EXPECT_EQ(remove_entry(std::string(255, 'x')), "accepted");
-  for (const std::string& name : {std::string(), std::string("."), std::string(".."),
-                                  std::string("a/b"), std::string(1, '\0'), std::string(256, 'x')}) {
+  for (const std::string& name :
+       {std::string(), std::string("."), std::string(".."), std::string("a/b"),
+        std::string(1, '\0'), std::string(256, 'x')}) {
     EXPECT_THAT(remove_entry(name), HasSubstr("name")) << name;
   }
   auto put_xattr = [&](std::size_t name_bytes, std::size_t value_bytes) {
@@ -318,8 +319,7 @@ TEST(Change, AnExtentUsedTwiceIsWrittenOnce) {
 TEST(Change, UnplacedBytesLeaveOutWhatHasAPlace) {
   Piece placed = Inline(0, "12345");
   placed.pending->SetPlace(AtRest(0, 5).extent);
-  Change change =
-      With(WriteChunk{BodyId{5}, 0, {placed, Inline(10, "123"), AtRest(20, 50)}});
+  Change change = With(WriteChunk{BodyId{5}, 0, {placed, Inline(10, "123"), AtRest(20, 50)}});
   EXPECT_EQ(UnplacedBytes(change), 3u);
 }
 

@@ -74,9 +74,9 @@ TEST(Checkpoint, AReferenceThatCannotBeWalkedIsRefused) {
   many[2] = std::byte{0x7f};  // count of segments
   EXPECT_FALSE(Decode(many).ok());
   for (std::size_t length = 0; length < bytes.size(); ++length) {
-    EXPECT_FALSE(Decode(ByteVector(bytes.begin(), bytes.begin() +
-                                                      static_cast<std::ptrdiff_t>(length)))
-                     .ok());
+    EXPECT_FALSE(
+        Decode(ByteVector(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)))
+            .ok());
   }
   CheckpointRef stray = good;
   stray.parts[0].stripe = StripeId(SegmentId{77}, 1);
@@ -138,8 +138,8 @@ TEST(Checkpoint, ALinkMustHoldEveryChangeItClaims) {
   Encoder changes;
   EncodeChange(random.Next(Lsn{1}, 2), changes);
   EncodeChange(random.Next(Lsn{3}, 2), changes);
-  auto gap = DecodeCheckpointLink(
-      EncodeCheckpointLink(std::nullopt, Lsn{1}, Lsn{3}, changes.bytes()));
+  auto gap =
+      DecodeCheckpointLink(EncodeCheckpointLink(std::nullopt, Lsn{1}, Lsn{3}, changes.bytes()));
   ASSERT_FALSE(gap.ok());
   EXPECT_THAT(gap.error().message(), testing::HasSubstr("LSN 3 where 2"));
   auto short_one =

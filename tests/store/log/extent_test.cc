@@ -128,15 +128,14 @@ TEST(Overlay, HidesEverythingThatAWiderPieceCovers) {
   const PieceList base = {At(0, 10, Extent(1, 10)), At(20, 10, Extent(2, 10)),
                           At(50, 10, Extent(3, 10))};
   const PieceList over = {At(0, 55, Extent(4, 55))};
-  EXPECT_TRUE(Same(Overlay(base, over, Holes::kDrop),
-                   {over[0], At(55, 5, Extent(3, 10), 5)}));
+  EXPECT_TRUE(Same(Overlay(base, over, Holes::kDrop), {over[0], At(55, 5, Extent(3, 10), 5)}));
 }
 
 TEST(Overlay, PunchesHoles) {
   const ExtentRef below = Extent(1, 100);
   const PieceList base = {At(0, 100, below)};
-  EXPECT_TRUE(Same(Overlay(base, {Hole(10, 20)}, Holes::kDrop),
-                   {At(0, 10, below), At(30, 70, below, 30)}));
+  EXPECT_TRUE(
+      Same(Overlay(base, {Hole(10, 20)}, Holes::kDrop), {At(0, 10, below), At(30, 70, below, 30)}));
   EXPECT_TRUE(Same(Overlay(base, {Hole(10, 20)}, Holes::kKeep),
                    {At(0, 10, below), Hole(10, 20), At(30, 70, below, 30)}));
   EXPECT_TRUE(Overlay(base, {Hole(0, kChunkBytes)}, Holes::kDrop).empty());
@@ -178,7 +177,8 @@ TEST_F(Overlays, AreWhatAByteArraySays) {
   }
 }
 
-// Laying (a over b) over c is laying a over what b over c is: the order of grouping does not matter.
+// Laying (a over b) over c is laying a over what b over c is: the order of grouping does not
+// matter.
 TEST_F(Overlays, MayBeGroupedAsOneLikes) {
   for (int i = 0; i < 3000; ++i) {
     const PieceList c = Overlay({}, RandomPieces(6), Holes::kDrop);

@@ -70,8 +70,8 @@ class JournalFixture : public testing::Test {
   void StartAfter(const JournalContents& contents) {
     appended_.resize(LastOf(contents));
     acknowledged_ = appended_.size();
-    auto journal = Journal::Start(*disks_, uuid_, contents.last_sequence + 1, contents.checkpoint,
-                                  options_);
+    auto journal =
+        Journal::Start(*disks_, uuid_, contents.last_sequence + 1, contents.checkpoint, options_);
     ASSERT_TRUE(journal.ok()) << journal.error().message();
     journal_ = std::move(journal).value();
   }
@@ -104,6 +104,7 @@ class JournalFixture : public testing::Test {
 
   // Appends that many new changes as one call.
   Status Append(int count = 1, std::size_t payload_bytes = 100) {
+    if (journal_ == nullptr) return Error(ErrorCode::kCancelled, "the journal did not start");
     std::vector<Change> changes;
     const std::size_t before = appended_.size();
     for (int i = 0; i < count; ++i) {
@@ -204,9 +205,8 @@ class JournalFixture : public testing::Test {
 };
 
 inline int CountOf(const std::vector<Finding>& findings, FindingKind kind, Severity severity) {
-  return static_cast<int>(std::ranges::count_if(findings, [&](const Finding& f) {
-    return f.kind == kind && f.severity == severity;
-  }));
+  return static_cast<int>(std::ranges::count_if(
+      findings, [&](const Finding& f) { return f.kind == kind && f.severity == severity; }));
 }
 
 }  // namespace varve

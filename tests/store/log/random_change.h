@@ -134,21 +134,34 @@ class RandomChanges {
 
   Operation AnyOperation(TimeNs now) {
     switch (Below(13)) {
-      case 0: return PutInode{InodeId(Id()), Attributes(now)};
-      case 1: return RemoveInode{InodeId(Id())};
+      case 0:
+        return PutInode{InodeId(Id()), Attributes(now)};
+      case 1:
+        return RemoveInode{InodeId(Id())};
       case 2:
-        return PutEntry{InodeId(Id()), {Name(), InodeId(Id()),
-                                        static_cast<std::uint32_t>(Below(16) << 12), Number()}};
-      case 3: return RemoveEntry{InodeId(Id()), Name()};
-      case 4: return PutXattr{InodeId(Id()), Name(), Text(Below(Coin() ? 65537 : 20))};
-      case 5: return RemoveXattr{InodeId(Id()), Name()};
-      case 6: return WriteChunk{BodyId(Id()), Below(1000), Pieces(Sources::kAll)};
-      case 7: return PutChunk{BodyId(Id()), Below(1000), Pieces(Sources::kAtRest)};
-      case 8: return CutChunks{BodyId(Id()), Below(1000)};
-      case 9: return PutSnapshot{Name(), Lsn(Id()), static_cast<TimeNs>(random_())};
-      case 10: return RemoveSnapshot{Name()};
-      case 11: return PutSegment{Segment()};
-      default: return PutStripe{Stripe(SegmentId(Id() % 1000 + 1))};
+        return PutEntry{
+            InodeId(Id()),
+            {Name(), InodeId(Id()), static_cast<std::uint32_t>(Below(16) << 12), Number()}};
+      case 3:
+        return RemoveEntry{InodeId(Id()), Name()};
+      case 4:
+        return PutXattr{InodeId(Id()), Name(), Text(Below(Coin() ? 65537 : 20))};
+      case 5:
+        return RemoveXattr{InodeId(Id()), Name()};
+      case 6:
+        return WriteChunk{BodyId(Id()), Below(1000), Pieces(Sources::kAll)};
+      case 7:
+        return PutChunk{BodyId(Id()), Below(1000), Pieces(Sources::kAtRest)};
+      case 8:
+        return CutChunks{BodyId(Id()), Below(1000)};
+      case 9:
+        return PutSnapshot{Name(), Lsn(Id()), static_cast<TimeNs>(random_())};
+      case 10:
+        return RemoveSnapshot{Name()};
+      case 11:
+        return PutSegment{Segment()};
+      default:
+        return PutStripe{Stripe(SegmentId(Id() % 1000 + 1))};
     }
   }
 

@@ -83,7 +83,8 @@ class StripeFixture : public testing::Test {
   ByteVector Text(std::size_t length_bytes) {
     ByteVector bytes;
     while (bytes.size() < length_bytes) {
-      const auto word = AsBytes("line " + std::to_string(random_() % 1000) + ", ");
+      const std::string line = "line " + std::to_string(random_() % 1000) + ", ";
+      const ByteSpan word = AsBytes(line);
       bytes.insert(bytes.end(), word.begin(), word.end());
     }
     bytes.resize(length_bytes);
@@ -151,7 +152,9 @@ class StripeFixture : public testing::Test {
   }
 
   // --- Harm ---
-  const StripeLocation& LocationOf(const ExtentRef& extent) { return *locations_.Lock()->at(extent.stripe); }
+  const StripeLocation& LocationOf(const ExtentRef& extent) {
+    return *locations_.Lock()->at(extent.stripe);
+  }
   static DiskIndex DiskOf(const StripeLocation& location, int column) {
     return DiskOfColumn(location, column);
   }
@@ -160,13 +163,16 @@ class StripeFixture : public testing::Test {
   }
   FaultController& Controller(DiskIndex slot) { return *controllers_[slot.value]; }
   void LoseDisk(int slot) {
-    ASSERT_TRUE(disks_->Fail(DiskIndex(static_cast<std::uint8_t>(slot)),
-                             Error(ErrorCode::kIo, "lost by the test")).ok());
+    ASSERT_TRUE(disks_
+                    ->Fail(DiskIndex(static_cast<std::uint8_t>(slot)),
+                           Error(ErrorCode::kIo, "lost by the test"))
+                    .ok());
   }
   void FlipBit(const StripeLocation& location, int column, std::uint64_t byte) {
     FaultController& disk = Controller(DiskOf(location, column));
     ASSERT_TRUE(disk.FlipBit(ObjectOf(location), location.stripe.file_offset + byte,
-                             static_cast<int>(random_() % 8)).ok());
+                             static_cast<int>(random_() % 8))
+                    .ok());
   }
   ByteVector RawFragment(const StripeLocation& location, int column) {
     Disk& disk = Controller(DiskOf(location, column)).base();

@@ -176,7 +176,8 @@ TEST_F(Reader, NeverReturnsAWrongByte) {
     for (int i = 0; i < 6 + 10 * round; ++i) {
       const auto& [extent, raw] = placed_[random_() % placed_.size()];
       const StripeLocation& location = LocationOf(extent);
-      const int column = static_cast<int>(random_() % static_cast<unsigned>(location.stripe.columns()));
+      const int column =
+          static_cast<int>(random_() % static_cast<unsigned>(location.stripe.columns()));
       FlipBit(location, column, random_() % location.stripe.fragment_bytes);
     }
     // Reads that flip bits on their way, too.

@@ -112,7 +112,8 @@ TEST(Stripe, NeverBelievesHostileBytes) {
 
 TEST(FragmentHeader, IsAcceptedWhereItBelongs) {
   for (int column = 0; column < 6; ++column) {
-    EXPECT_TRUE(CheckFragmentHeader(kVolume, SomeStripe(), column, Header(SomeStripe(), column)).ok());
+    EXPECT_TRUE(
+        CheckFragmentHeader(kVolume, SomeStripe(), column, Header(SomeStripe(), column)).ok());
   }
 }
 

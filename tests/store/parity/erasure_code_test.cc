@@ -149,8 +149,8 @@ TEST_F(Erasure, NeverChangesItsParity) {
   const std::vector<ByteSpan> data = {a, b};
   const std::vector<MutableByteSpan> parity = {p, q};
   ErasureCodeFor(2, 2).Encode(data, parity);
-  // Row i, column j of the matrix is 1 / (i xor j), in GF(2^8) with the polynomial 0x11D; worked out
-  // apart from the library.
+  // Row i, column j of the matrix is 1 / (i xor j), in GF(2^8) with the polynomial 0x11D; worked
+  // out apart from the library.
   EXPECT_EQ(p, (ByteVector{std::byte{0x8F}, std::byte{0x01}}));
   EXPECT_EQ(q, (ByteVector{std::byte{0x7B}, std::byte{0xF5}}));
 }

@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-#include "tests/store/volume/changes.h"
+#include "tests/support/changes.h"
 #include "tests/support/volume_fixture.h"
 
 namespace varve {
@@ -126,7 +126,8 @@ TEST(Rollback, OfTheWholeTreeBringsBackEveryEarlierState) {
       ASSERT_TRUE(RemoveFile(volume, it->second, name).ok());
       files.erase(it);
     } else {
-      ASSERT_TRUE(WriteFile(volume, it->second, std::string(random() % 100'000, 'a' + step % 26)).ok());
+      ASSERT_TRUE(
+          WriteFile(volume, it->second, std::string(random() % 100'000, 'a' + step % 26)).ok());
     }
     if (step % 10 == 0) states.emplace_back(volume.last_lsn(), TreeOf(volume.Now()));
   }

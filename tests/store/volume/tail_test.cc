@@ -98,9 +98,9 @@ TEST(Tail, ACutHidesTheCatalogFromThereOn) {
 
 TEST(Tail, MergesItsEntriesIntoThePagesOfADirectory) {
   Tail tail;
-  tail.Add(*MakeChange(2, {RemoveEntry{kDirectory, "b"},
-                           PutEntry{kDirectory, {"c", InodeId{8}, S_IFREG, 30}},
-                           PutEntry{kDirectory, {"n", InodeId{9}, S_IFREG, 15}}}));
+  tail.Add(*MakeChange(
+      2, {RemoveEntry{kDirectory, "b"}, PutEntry{kDirectory, {"c", InodeId{8}, S_IFREG, 30}},
+          PutEntry{kDirectory, {"n", InodeId{9}, S_IFREG, 15}}}));
   std::vector<Entry> page = {{"a", InodeId{5}, S_IFREG, 10},
                              {"b", InodeId{6}, S_IFREG, 11},
                              {"c", InodeId{7}, S_IFREG, 12},
@@ -118,7 +118,8 @@ TEST(Tail, MergesItsEntriesIntoThePagesOfADirectory) {
 
 TEST(Tail, MergesXattrNames) {
   Tail tail;
-  tail.Add(*MakeChange(2, {PutXattr{InodeId{5}, "user.b", "1"}, RemoveXattr{InodeId{5}, "user.a"}}));
+  tail.Add(
+      *MakeChange(2, {PutXattr{InodeId{5}, "user.b", "1"}, RemoveXattr{InodeId{5}, "user.a"}}));
   std::vector<std::string> names = {"user.a", "user.z"};
   tail.OverlayXattrs(InodeId{5}, names);
   EXPECT_EQ(names, (std::vector<std::string>{"user.b", "user.z"}));

@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-#include "tests/store/volume/changes.h"
+#include "tests/support/changes.h"
 #include "tests/support/volume_fixture.h"
 
 namespace varve {
