@@ -10,7 +10,7 @@
 
 #include "store/base/finding.h"
 #include "store/repair/context.h"
-#include "store/repair/file_versions.h"
+#include "store/repair/damaged_versions.h"
 
 namespace varve {
 
@@ -23,7 +23,7 @@ struct CheckOptions {
   CheckDepth depth = CheckDepth::kShallow;
   // Compares the catalog with one made anew from the log; given by whoever knows how to make one.
   // Adds its findings; an error means that it could not be done.
-  std::function<Status(std::vector<Finding>&)> compare_catalog;
+  std::function<Status(std::vector<Finding>&)> compare_catalog = {};
   RepairProgressSink progress = [](const RepairProgress&) {};
   // Hears of findings as they are made; the report has them too.
   FindingSink findings = [](const Finding&) {};
@@ -62,8 +62,8 @@ struct CheckReport {
   std::vector<BadStripe> beyond;
   std::vector<SlotDamage> slots;  // only those with something to say
 
-  std::vector<FileVersion> lost;  // bytes of these versions cannot be had
-  std::vector<FileVersion> hurt;  // whole, but with less redundancy than promised
+  std::vector<DamagedVersion> lost;  // bytes of these versions cannot be had
+  std::vector<DamagedVersion> hurt;  // whole, but with less redundancy than promised
   std::uint64_t hurt_not_named = 0;  // extents of files beyond CheckOptions::max_hurt_files
 
   std::vector<Finding> findings;

@@ -1,6 +1,8 @@
 #include "store/repair/context.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 namespace varve {
 
@@ -14,8 +16,13 @@ bool IsSane(const StripeLocation& location, int disk_count) {
   const StripeDescriptor& stripe = location.stripe;
   return IsSane(location.segment, disk_count) && CheckLocation(location).ok() &&
          stripe.checksums.size() == static_cast<std::size_t>(stripe.columns()) &&
-         stripe.fragment_bytes > kFragmentHeaderBytes &&
-         stripe.fragment_bytes <= kMaxFragmentBytes;
+         stripe.fragment_bytes > kFragmentHeaderBytes && stripe.fragment_bytes <= kMaxFragmentBytes;
+}
+
+std::string HexId(StripeId id) {
+  std::array<char, 20> text{};
+  std::snprintf(text.data(), text.size(), "%llx", static_cast<unsigned long long>(id.value));
+  return text.data();
 }
 
 }  // namespace varve

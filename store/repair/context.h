@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "store/catalog/catalog.h"
@@ -32,6 +33,9 @@ using RepairProgressSink = std::function<void(const RepairProgress&)>;
 // Nothing read from a catalog is trusted: whether the disks and columns named can be at all.
 bool IsSane(const SegmentDescriptor& segment, int disk_count);
 bool IsSane(const StripeLocation& location, int disk_count);
+
+// As everywhere in messages: "10000f".
+std::string HexId(StripeId id);
 
 // A stripe with columns that are not as they should be: bit c for column c (data, then parity).
 struct BadStripe {

@@ -9,8 +9,8 @@
 namespace varve {
 namespace {
 
-// A disk with more bad fragments than this is mended as a whole; below it each is remembered. Bounds
-// the memory of a check, whatever has happened to the disks.
+// A disk with more bad fragments than this is mended as a whole; below it each is remembered.
+// Bounds the memory of a check, whatever has happened to the disks.
 constexpr std::uint64_t kScatteredLimit = 100'000;
 
 // What is known about a disk before anything is read.
@@ -110,7 +110,7 @@ class FragmentScan {
       if (IsSane({segment, stripe}, disk_count)) {
         scan.stripes.push_back({segment, stripe});
       } else {
-        NoteInsane(stripe.id, "stripe " + std::to_string(stripe.id.value) +
+        NoteInsane(stripe.id, "stripe " + HexId(stripe.id) +
                                   " is described in the catalog by values that cannot be");
       }
     }
@@ -118,11 +118,9 @@ class FragmentScan {
 
     std::vector<DiskIndex> slots = segment.disks;
     std::ranges::sort(slots);
-    slots.erase(std::ranges::unique(slots).begin(), slots.end());
-    const std::vector<Status> done =
-        context_.disks.ForEach(slots, [&](DiskIndex slot, Disk& disk) {
-          return ReadColumn(scan, slot, disk);
-        });
+    slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+    const std::vector<Status> done = context_.disks.ForEach(
+        slots, [&](DiskIndex slot, Disk& disk) { return ReadColumn(scan, slot, disk); });
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (done[i].ok()) continue;
       if (done[i].error().code() != ErrorCode::kDiskLost &&
@@ -135,8 +133,9 @@ class FragmentScan {
     return {};
   }
 
-  // All that this disk should hold of the segment is not there.
-  void MarkColumn(SegmentScan& scan, DiskIndex slot) {
+  // All that this disk should hold of the segment is not there. Answers how many bytes that are:
+  // none, and no object, when only narrow stripes on other disks were written.
+  std::uint64_t MarkColumn(SegmentScan& scan, DiskIndex slot) {
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < scan.stripes.size(); ++i) {
       for (int column = 0; column < scan.stripes[i].stripe.columns(); ++column) {
@@ -146,6 +145,7 @@ class FragmentScan {
       }
     }
     log_.Advance(bytes);
+    return bytes;
   }
 
   // On the disk's own thread.
@@ -153,8 +153,8 @@ class FragmentScan {
     const std::string name = SegmentObjectName(scan.segment.id);
     auto file = disk.Open(name, OpenMode::kRead);
     if (!file.ok() && file.error().code() == ErrorCode::kNotFound) {
-      MarkColumn(scan, slot);
-      if (!slots_[slot.value].IsExpectedToLack() && !scan.stripes.empty()) {
+      const std::uint64_t missing_bytes = MarkColumn(scan, slot);
+      if (missing_bytes != 0 && !slots_[slot.value].IsExpectedToLack()) {
         log_.Add(Damage(FindingKind::kFragmentMissing, slot, StripeId(), 0,
                         name + " is missing on " + disk.Describe()));
       }
@@ -169,7 +169,7 @@ class FragmentScan {
         if (!payload.ok()) {
           if (payload.error().code() == ErrorCode::kDiskLost) return payload.error();
           scan.bad[i].fetch_or(std::uint64_t{1} << column);
-          NoteFragment(slot, disk, location.stripe.id, column, payload.error());
+          NoteFragment(slot, disk, location.stripe, column, payload.error());
         }
         log_.Advance(location.stripe.fragment_bytes);
       }
@@ -188,15 +188,16 @@ class FragmentScan {
             .next_step = "varve fsck -y writes it anew from the other disks"};
   }
 
-  void NoteFragment(DiskIndex slot, Disk& disk, StripeId stripe, int column, const Error& error) {
+  void NoteFragment(DiskIndex slot, Disk& disk, const StripeDescriptor& stripe, int column,
+                    const Error& error) {
     // Of a disk under rebuilding only the sum is told: that it lacks fragments is expected.
     if (slots_[slot.value].IsExpectedToLack()) return;
     const bool corrupt = error.code() == ErrorCode::kCorrupt;
+    // The error names segment, stripe and column.
+    std::string what = disk.Describe() + ": " + error.message();
+    if (stripe.kind == StripeKind::kCheckpoint) what += " (a copy of the history, no file)";
     log_.Add(Damage(corrupt ? FindingKind::kFragmentCorrupt : FindingKind::kFragmentMissing, slot,
-                    stripe, column,
-                    "stripe " + std::to_string(stripe.value) + " column " +
-                        std::to_string(column) + " on " + disk.Describe() + ": " +
-                        error.message()));
+                    stripe.id, column, std::move(what)));
   }
 
   void CountSegment(const SegmentScan& scan) {
@@ -237,9 +238,9 @@ class FragmentScan {
               .severity = Severity::kLost,
               .disk = {},
               .stripe = stripe.id,
-              .what = "a checkpoint of the history (stripe " + std::to_string(stripe.id.value) +
-                      ") has lost " + std::to_string(bad) + " of its " +
-                      std::to_string(stripe.columns()) + " fragments, more than parity can mend",
+              .what = "a checkpoint of the history (stripe " + HexId(stripe.id) + ") has lost " +
+                      std::to_string(bad) + " of its " + std::to_string(stripe.columns()) +
+                      " fragments, more than parity can mend",
               .next_step = "the history is whole in the catalog; give the missing disks back, or "
                            "copy the files to a new volume before the catalog is lost as well"});
   }
@@ -278,12 +279,13 @@ Status NoteOrphans(const RepairContext& context, CheckLog& log) {
     ASSIGN_OR_RETURN(const auto names, disk.List("segment/"));
     for (const std::string& name : names) {
       if (known.contains(name)) continue;
-      log.Add({.kind = FindingKind::kOrphanFile,
-               .severity = Severity::kNote,
-               .disk = slot,
-               .stripe = {},
-               .what = name + " on " + disk.Describe() + " belongs to nothing that was acknowledged",
-               .next_step = "none: it takes space and does no harm"});
+      log.Add(
+          {.kind = FindingKind::kOrphanFile,
+           .severity = Severity::kNote,
+           .disk = slot,
+           .stripe = {},
+           .what = name + " on " + disk.Describe() + " belongs to nothing that was acknowledged",
+           .next_step = "none: it takes space and does no harm"});
     }
     return {};
   });

@@ -15,7 +15,7 @@ std::optional<std::vector<ByteVector>> ReadStripe(const RepairContext& context,
   std::vector<DiskIndex> slots;
   for (int column = 0; column < columns; ++column) slots.push_back(DiskOfColumn(location, column));
   std::ranges::sort(slots);
-  slots.erase(std::ranges::unique(slots).begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
   const auto done = context.disks.ForEach(slots, [&](DiskIndex slot, Disk&) -> Status {
     for (int column = 0; column < columns; ++column) {
       if (DiskOfColumn(location, column) != slot) continue;
@@ -44,8 +44,8 @@ void CompareParity(const StripeLocation& location, std::vector<ByteVector> paylo
              .disk = DiskOfColumn(location, static_cast<int>(data_count + i)),
              .stripe = stripe.id,
              .column = static_cast<std::uint8_t>(data_count + i),
-             .what = "stripe " + std::to_string(stripe.id.value) + ": parity column " +
-                     std::to_string(i) + " is whole but does not fit the data",
+             .what = "stripe " + HexId(stripe.id) + ": parity column " + std::to_string(i) +
+                     " is whole but does not fit the data",
              .next_step = "its files are readable but not protected by this column: write them "
                           "anew (copy and rename)"});
   }

@@ -18,6 +18,10 @@ const BadStripe* FindBad(const std::vector<BadStripe>& stripes, StripeId id) {
   return at != stripes.end() && at->id == id ? &*at : nullptr;
 }
 
+bool ByName(const DamagedVersion& a, const DamagedVersion& b) {
+  return std::tie(a.path, a.lsn) < std::tie(b.path, b.lsn);
+}
+
 class ReferenceScan {
  public:
   ReferenceScan(const RepairContext& context, const CheckOptions& options, CheckLog& log,
@@ -126,7 +130,7 @@ class ReferenceScan {
               .column = extent.column,
               .what = "chunk " + std::to_string(use.chunk) + " of body " +
                       std::to_string(use.body.value) + " points outside of stripe " +
-                      std::to_string(extent.stripe.value),
+                      HexId(extent.stripe),
               .next_step = "remove the catalog's object from its disk and check again: it is "
                            "made anew from the log"});
   }
@@ -137,7 +141,7 @@ class ReferenceScan {
               .disk = {},
               .stripe = extent.stripe,
               .column = extent.column,
-              .what = "an extent in stripe " + std::to_string(extent.stripe.value) + " column " +
+              .what = "an extent in stripe " + HexId(extent.stripe) + " column " +
                       std::to_string(extent.column) +
                       " fails its checksum although its stripe is whole",
               .next_step = "restore the files named from an earlier version"});
@@ -159,15 +163,16 @@ class ReferenceScan {
     for (const auto& [body, damage] : lost_) {
       RETURN_IF_ERROR(AppendVersionsHurt(context_.catalog, body, damage, report_.lost));
     }
-    std::ranges::sort(report_.lost, {}, [](const FileVersion& v) { return std::tie(v.path, v.lsn); });
+    std::ranges::sort(report_.lost, ByName);
     if (lost_.empty()) return {};
-    log_.Add({.kind = FindingKind::kExtentUnreadable,
-              .severity = Severity::kLost,
-              .disk = {},
-              .stripe = {},
-              .what = "bytes of " + std::to_string(report_.lost.size()) +
-                      " versions of files cannot be had",
-              .next_step = "give the missing disks back, or restore other versions of these files"});
+    log_.Add(
+        {.kind = FindingKind::kExtentUnreadable,
+         .severity = Severity::kLost,
+         .disk = {},
+         .stripe = {},
+         .what =
+             "bytes of " + std::to_string(report_.lost.size()) + " versions of files cannot be had",
+         .next_step = "give the missing disks back, or restore other versions of these files"});
     return {};
   }
 
@@ -179,7 +184,7 @@ class ReferenceScan {
       }
       RETURN_IF_ERROR(AppendVersionsHurt(context_.catalog, body, damage, report_.hurt));
     }
-    std::ranges::sort(report_.hurt, {}, [](const FileVersion& v) { return std::tie(v.path, v.lsn); });
+    std::ranges::sort(report_.hurt, ByName);
     return {};
   }
 

@@ -196,8 +196,7 @@ class Repairer {
             .disk = DiskOfColumn(work.location, column),
             .stripe = stripe.id,
             .column = static_cast<std::uint8_t>(column),
-            .what = "stripe " + std::to_string(stripe.id.value) + " column " +
-                    std::to_string(column) +
+            .what = "stripe " + HexId(stripe.id) + " column " + std::to_string(column) +
                     ": what its other columns give does not have the checksum recorded for it",
             .next_step = "varve fsck --deep says which files are concerned"});
     }
@@ -209,7 +208,7 @@ class Repairer {
           .severity = Severity::kLost,
           .disk = {},
           .stripe = stripe.id,
-          .what = "stripe " + std::to_string(stripe.id.value) + " has " +
+          .what = "stripe " + HexId(stripe.id) + " has " +
                   std::to_string(std::popcount(work.good)) + " good fragments and needs " +
                   std::to_string(stripe.data),
           .next_step = "give the missing disks back"});
@@ -291,8 +290,8 @@ class Repairer {
   // because too few others are left waits while a disk is absent that may bring them back; if none
   // is, they are gone for good, and are told as lost.
   Status DeclareWhole() {
-    const bool all_online = context_.disks.OnlineSlots().size() ==
-                            static_cast<std::size_t>(context_.disks.size());
+    const bool all_online =
+        context_.disks.OnlineSlots().size() == static_cast<std::size_t>(context_.disks.size());
     for (const DiskIndex slot : rebuilding_) {
       if (lacking_.contains(slot) && !all_online) continue;
       if (spoilt_.contains(slot) || context_.disks.state(slot) != DiskState::kOnline) continue;

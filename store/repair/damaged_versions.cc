@@ -1,4 +1,4 @@
-#include "store/repair/file_versions.h"
+#include "store/repair/damaged_versions.h"
 
 #include <array>
 #include <cstdio>
@@ -55,7 +55,7 @@ std::string FormatUtc(TimeNs time_ns) {
   return text.data();
 }
 
-std::string FileVersion::ToString() const { return path + "@" + FormatUtc(time_ns); }
+std::string DamagedVersion::ToString() const { return path + "@" + FormatUtc(time_ns); }
 
 Result<std::string> FindPath(Catalog& catalog, InodeId inode, Lsn at) {
   const std::string unnamed = "inode " + std::to_string(inode.value);
@@ -76,7 +76,7 @@ Result<std::string> FindPath(Catalog& catalog, InodeId inode, Lsn at) {
 }
 
 Status AppendVersionsHurt(Catalog& catalog, BodyId body, const BodyDamage& damage,
-                          std::vector<FileVersion>& out) {
+                          std::vector<DamagedVersion>& out) {
   ASSIGN_OR_RETURN(const auto owners, catalog.InodesOfBody(body));
   std::set<InodeId> done;
   for (const auto& [inode, since] : owners) {
@@ -85,12 +85,12 @@ Status AppendVersionsHurt(Catalog& catalog, BodyId body, const BodyDamage& damag
     for (const Lsn at : moments) {
       ASSIGN_OR_RETURN(const auto attributes, catalog.GetInode(inode, at));
       if (!attributes.has_value() || attributes->body != body) continue;
-      ASSIGN_OR_RETURN(const bool shows,
-                       ShowsDamage(catalog, body, damage, attributes->size, at));
+      ASSIGN_OR_RETURN(const bool shows, ShowsDamage(catalog, body, damage, attributes->size, at));
       if (!shows) continue;
       ASSIGN_OR_RETURN(const auto time, catalog.TimeOf(at));
       ASSIGN_OR_RETURN(std::string path, FindPath(catalog, inode, at));
-      out.push_back({.inode = inode, .lsn = at, .time_ns = time.value_or(0), .path = std::move(path)});
+      out.push_back(
+          {.inode = inode, .lsn = at, .time_ns = time.value_or(0), .path = std::move(path)});
     }
   }
   return {};

@@ -12,12 +12,12 @@
 namespace varve {
 
 // One version of one file, as people name it.
-struct FileVersion {
+struct DamagedVersion {
   InodeId inode;
   Lsn lsn;
   TimeNs time_ns = 0;
   std::string path;  // where the file was at that moment
-  auto operator<=>(const FileVersion&) const = default;
+  auto operator<=>(const DamagedVersion&) const = default;
   // "/a/b@2026-11-23T15:02:25.123456789Z"
   std::string ToString() const;
 };
@@ -43,6 +43,6 @@ struct BodyDamage {
 // Appends every version of every file in which one of the extents was to be seen. Exact: each
 // version is looked at by itself.
 Status AppendVersionsHurt(Catalog& catalog, BodyId body, const BodyDamage& damage,
-                          std::vector<FileVersion>& out);
+                          std::vector<DamagedVersion>& out);
 
 }  // namespace varve
