@@ -1,0 +1,155 @@
+#include "fs/core/core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace varve {
+
+Result<Gate::Visit> Core::BeginChange() {
+  Gate::Visit visit(writers_);
+  if (refusing_) return Error(ErrorCode::kReadOnly, "the filesystem is shutting down");
+  return visit;
+}
+
+Result<InodeAttributes> Core::Load(InodeId inode) {
+  if (const FileState* state = states_.Find(inode)) return state->attributes;
+  ASSIGN_OR_RETURN(std::optional<InodeAttributes> attributes, volume_.Now().GetInode(inode));
+  if (!attributes) {
+    return Error(ErrorCode::kStale, "inode " + std::to_string(inode.value) + " is gone");
+  }
+  return *std::move(attributes);
+}
+
+Result<InodeAttributes> Core::LoadDirectory(InodeId inode) {
+  ASSIGN_OR_RETURN(InodeAttributes attributes, Load(inode));
+  if (!S_ISDIR(attributes.mode)) {
+    return Error(ErrorCode::kNotDirectory,
+                 "inode " + std::to_string(inode.value) + " is not a directory");
+  }
+  if (attributes.nlink == 0) {
+    return Error(ErrorCode::kNotFound,
+                 "directory " + std::to_string(inode.value) + " has been removed");
+  }
+  return attributes;
+}
+
+Result<Lsn> Core::Commit(Change change) {
+  std::vector<std::pair<FileState*, InodeAttributes>> changed;
+  for (const Operation& operation : change.operations) {
+    const auto* put = std::get_if<PutInode>(&operation);
+    if (put == nullptr) continue;
+    if (FileState* state = states_.Find(put->inode)) changed.emplace_back(state, put->attributes);
+  }
+  ASSIGN_OR_RETURN(const Lsn lsn, volume_.Commit(std::move(change)));
+  for (auto& [state, attributes] : changed) {
+    state->attributes = std::move(attributes);
+    state->last_change = lsn;
+  }
+  return lsn;
+}
+
+Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {
+  if (state == nullptr || !state->IsDirty()) return Commit(std::move(change));
+  const std::uint64_t bytes_before = state->buffer.bytes();
+  const std::vector<WriteChunkPieces> chunks = state->buffer.Take();
+  std::vector<Operation> operations;
+  operations.reserve(chunks.size() + change.operations.size());
+  for (const WriteChunkPieces& chunk : chunks) {
+    operations.push_back(WriteChunk{state->attributes.body, chunk.chunk, chunk.pieces});
+  }
+  std::move(change.operations.begin(), change.operations.end(), std::back_inserter(operations));
+  change.operations = std::move(operations);
+  Result<Lsn> lsn = Commit(std::move(change));
+  if (!lsn.ok()) {
+    state->buffer.Restore(chunks);
+    return lsn;
+  }
+  SetDirtyMark(*state, bytes_before);
+  return lsn;
+}
+
+Status Core::Cut(InodeId inode) {
+  FileState* state = states_.Find(inode);
+  // Nobody will ever see a version of a file without a name: its bytes wait for the last close.
+  if (state == nullptr || !state->IsDirty() || state->attributes.nlink == 0) return {};
+  Change change;
+  change.kind = ChangeKind::kWrite;
+  change.operations.push_back(PutInode{inode, state->attributes});
+  RETURN_IF_ERROR(CommitWithDirty(state, std::move(change)));
+  return {};
+}
+
+void Core::SetDirtyMark(const FileState& state, std::uint64_t bytes_before) {
+  const std::uint64_t bytes_now = state.buffer.bytes();
+  dirty_bytes_ += bytes_now - bytes_before;  // wraps as it should when there are fewer
+  if ((bytes_now == 0) == (bytes_before == 0)) return;
+  auto dirty = dirty_since_.Lock();
+  if (bytes_now == 0) {
+    dirty->erase(state.inode);
+  } else {
+    dirty->emplace(state.inode, std::chrono::steady_clock::now());
+  }
+}
+
+void Core::AddDirty(FileState& state, std::uint64_t offset, ByteSpan bytes) {
+  const std::uint64_t bytes_before = state.buffer.bytes();
+  state.buffer.Write(offset, bytes);
+  SetDirtyMark(state, bytes_before);
+}
+
+void Core::DropDirty(FileState& state) {
+  const std::uint64_t bytes_before = state.buffer.bytes();
+  state.buffer.Clear();
+  SetDirtyMark(state, bytes_before);
+}
+
+std::vector<Core::Dirty> Core::ListDirty() const {
+  std::vector<Dirty> list;
+  for (auto dirty = dirty_since_.Lock(); const auto& [inode, since] : *dirty) {
+    list.push_back({inode, since});
+  }
+  std::sort(list.begin(), list.end(),
+            [](const Dirty& a, const Dirty& b) { return a.since < b.since; });
+  return list;
+}
+
+Status Core::CutOne(InodeId inode) {
+  const InodeLocks::Exclusive lock(locks_, {inode});
+  RETURN_IF_ERROR(Cut(inode));
+  if (FileState* state = states_.Find(inode)) states_.DropIfIdle(*state);
+  return {};
+}
+
+Status Core::CutOlderThan(std::chrono::steady_clock::duration age) {
+  Status first_error;
+  const auto now = std::chrono::steady_clock::now();
+  for (const Dirty& dirty : ListDirty()) {
+    if (now - dirty.since < age) break;
+    const Status status = CutOne(dirty.inode);
+    if (!status.ok() && first_error.ok()) first_error = status;
+  }
+  return first_error;
+}
+
+Status Core::CutDownTo(std::uint64_t bytes) {
+  for (const Dirty& dirty : ListDirty()) {
+    if (dirty_bytes_ <= bytes) break;
+    const InodeLocks::Exclusive lock(locks_, {dirty.inode});
+    FileState* state = states_.Find(dirty.inode);
+    if (state == nullptr || !state->IsDirty()) continue;
+    // Memory is short: files without a name are cut as well.
+    Change change;
+    change.kind = ChangeKind::kWrite;
+    change.operations.push_back(PutInode{dirty.inode, state->attributes});
+    RETURN_IF_ERROR(CommitWithDirty(state, std::move(change)));
+    states_.DropIfIdle(*state);
+  }
+  return {};
+}
+
+Status Core::CutAll() {
+  ASSIGN_OR_RETURN(const Gate::Visit visit, BeginChange());
+  return CutOlderThan(std::chrono::steady_clock::duration::zero());
+}
+
+}  // namespace varve

@@ -1,0 +1,99 @@
+// What all parts of the filesystem stand on: gates, inode locks, states of open files, and the way
+// their changes go into the volume. Lock order: docs/LOCKS.md.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "fs/core/file_state.h"
+#include "fs/core/filesystem.h"
+#include "fs/core/gate.h"
+#include "fs/core/inode_locks.h"
+#include "store/base/synchronized.h"
+
+namespace varve {
+
+class Core {
+ public:
+  Core(Volume& volume, const FilesystemOptions& options) : volume_(volume), options_(options) {}
+
+  Volume& volume() { return volume_; }
+  const FilesystemOptions& options() const { return options_; }
+  InodeLocks& locks() { return locks_; }
+  FileStates& states() { return states_; }
+  TimeNs Now() const { return options_.clock->Now(); }
+
+  // Every operation that changes the present is inside the writers' gate from its first look to its
+  // commit; kReadOnly after Shutdown. One that only looks is inside the readers' gate, which
+  // rollback closes just for its commit.
+  Result<Gate::Visit> BeginChange();
+  Gate::Visit BeginLook() { return Gate::Visit(readers_); }
+  Gate& writers() { return writers_; }
+  Gate& readers() { return readers_; }
+  // From now on BeginChange fails. Call with the writers' gate closed.
+  void RefuseChanges() { refusing_ = true; }
+  bool refusing() const { return refusing_; }
+
+  // --- Under the inode's lock ---
+  // The newest attributes, dirty ones included. kStale when the inode is no more.
+  Result<InodeAttributes> Load(InodeId inode);
+  // The same, and kNotDirectory / kNotFound (removed) unless it is a directory in the tree.
+  Result<InodeAttributes> LoadDirectory(InodeId inode);
+
+  // --- Under the exclusive locks of all inodes that are put or removed, inside the writers' gate
+  // ---
+  Result<Lsn> Commit(Change change);
+  // Commits what is dirty of `state` (may be null) together with `change`, which must put its
+  // inode. After an error nothing is lost: the bytes are dirty as before.
+  Result<Lsn> CommitWithDirty(FileState* state, Change change);
+  // A version of its own of what is dirty; nothing to do if it is clean or the inode unlinked.
+  Status Cut(InodeId inode);
+  // Adds to the buffer, keeping count.
+  void AddDirty(FileState& state, std::uint64_t offset, ByteSpan bytes);
+  // Forgets what is dirty: the inode is gone.
+  void DropDirty(FileState& state);
+
+  // --- Without inode locks, inside the writers' gate or with it closed ---
+  // Cuts every file whose oldest dirty byte is older than `age`; all of them are tried, the first
+  // error is returned.
+  Status CutOlderThan(std::chrono::steady_clock::duration age);
+  // Cuts files, those dirty for longest first, until no more than `bytes` are dirty.
+  Status CutDownTo(std::uint64_t bytes);
+  // The same with gates taken inside: what was written before the call is in the volume after it.
+  Status CutAll();
+
+  std::uint64_t dirty_bytes() const { return dirty_bytes_; }
+
+  // Namespace operations that move directories between directories, one at a time.
+  std::mutex& rename_mutex() { return rename_mutex_; }
+  // Making and deleting snapshots, one at a time.
+  std::mutex& snapshot_mutex() { return snapshot_mutex_; }
+
+ private:
+  struct Dirty {
+    InodeId inode;
+    std::chrono::steady_clock::time_point since;
+  };
+  std::vector<Dirty> ListDirty() const;  // oldest first
+  Status CutOne(InodeId inode);
+  void SetDirtyMark(const FileState& state, std::uint64_t bytes_before);
+
+  Volume& volume_;
+  const FilesystemOptions options_;
+  Gate writers_;
+  Gate readers_;
+  std::mutex rename_mutex_;
+  std::mutex snapshot_mutex_;
+  InodeLocks locks_;
+  FileStates states_;
+  std::atomic<bool> refusing_{false};
+  std::atomic<std::uint64_t> dirty_bytes_{0};
+  Synchronized<std::map<InodeId, std::chrono::steady_clock::time_point>> dirty_since_;
+};
+
+}  // namespace varve

@@ -1,0 +1,151 @@
+#include "fs/core/directory_listing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fs/core/attributes.h"
+
+namespace varve {
+namespace {
+
+// Offsets: 1 after ".", 2 after "..", 3 after a visible ".snapshots", then the cookie of the entry
+// and this. Cookies are never used again, so an offset stays where it is whatever is created or
+// removed meanwhile.
+constexpr std::uint64_t kAfterSelf = 1;
+constexpr std::uint64_t kAfterParent = 2;
+constexpr std::uint64_t kAfterSnapshots = 3;
+constexpr std::size_t kPageEntries = 256;
+
+// "." and ".." count no reference, so they name no node; their numbers are all that is asked for.
+DirectoryEntry Dot(std::string name, std::uint64_t inode_number, std::uint64_t next) {
+  DirectoryEntry entry;
+  entry.name = std::move(name);
+  entry.attributes.stat.st_ino = inode_number;
+  entry.attributes.stat.st_mode = S_IFDIR;
+  entry.next = next;
+  return entry;
+}
+
+}  // namespace
+
+Status DirectoryListing::ListDirectory(DirectoryHandle& directory, std::uint64_t offset, List list,
+                                       const Visit& visit) {
+  return directory.past ? ListPast(directory, offset, list, visit)
+                        : ListPresent(directory.inode, offset, list, visit);
+}
+
+Result<bool> DirectoryListing::VisitPresent(const Entry& entry, List list, const Visit& visit) {
+  DirectoryEntry out;
+  out.name = entry.name;
+  out.next = entry.cookie + kAfterSnapshots;
+  if (list == List::kPlus) {
+    const Result<InodeAttributes> attributes = [&] {  // the visitor is called without locks
+      const Gate::Visit look = core_.BeginLook();
+      const InodeLocks::Shared lock(core_.locks(), entry.inode);
+      return core_.Load(entry.inode);
+    }();
+    if (!attributes.ok()) {
+      if (attributes.error().code() == ErrorCode::kStale) return true;  // removed meanwhile
+      return attributes.error();
+    }
+    out.attributes = ToNode(entry.inode, *attributes);
+  } else {
+    out.attributes.node = NodeId(entry.inode.value);
+    out.attributes.stat.st_ino = entry.inode.value;
+    out.attributes.stat.st_mode = entry.type;
+  }
+  return visit(out);
+}
+
+Status DirectoryListing::ListPresent(InodeId inode, std::uint64_t offset, List list,
+                                     const Visit& visit) {
+  InodeAttributes attributes;
+  {
+    const Gate::Visit look = core_.BeginLook();
+    const InodeLocks::Shared lock(core_.locks(), inode);
+    ASSIGN_OR_RETURN(attributes, core_.Load(inode));
+  }
+  if (offset < kAfterSelf && !visit(Dot(".", inode.value, kAfterSelf))) return {};
+  if (offset < kAfterParent && !visit(Dot("..", attributes.parent.value, kAfterParent))) return {};
+  if (attributes.nlink == 0) return {};  // removed while open
+  if (offset < kAfterSnapshots && core_.options().snapdir == SnapshotDirectory::kVisible) {
+    PastNode snapshots;
+    snapshots.kind = PastNode::Kind::kSnapshots;
+    snapshots.inode = inode;
+    ASSIGN_OR_RETURN(const bool more,
+                     VisitPast({std::string(kSnapshotsName), snapshots, S_IFDIR, 0}, list, visit));
+    if (!more) return {};
+  }
+  Cookie after = offset > kAfterSnapshots ? offset - kAfterSnapshots : 0;
+  for (;;) {
+    std::vector<Entry> page;
+    {
+      const Gate::Visit look = core_.BeginLook();
+      ASSIGN_OR_RETURN(page, core_.volume().Now().List(inode, after, kPageEntries));
+    }
+    for (const Entry& entry : page) {
+      ASSIGN_OR_RETURN(const bool more, VisitPresent(entry, list, visit));
+      if (!more) return {};
+      after = entry.cookie;
+    }
+    if (page.size() < kPageEntries) return {};
+  }
+}
+
+Result<bool> DirectoryListing::VisitPast(const PastTree::Item& item, List list,
+                                         const Visit& visit) {
+  DirectoryEntry out;
+  out.name = item.name;
+  out.next = item.cookie + kAfterSnapshots;
+  if (list == List::kNames) {
+    out.attributes.stat.st_ino = PastInodeNumber(item.node);
+    out.attributes.stat.st_mode = item.type;
+    return visit(out);
+  }
+  ASSIGN_OR_RETURN(const struct stat stat, past_.GetStat(item.node));
+  out.attributes = past_.Acquire(item.node, stat);
+  const bool more = visit(out);
+  if (!more) past_.Forget(out.attributes.node, 1);
+  return more;
+}
+
+Status DirectoryListing::ListPast(DirectoryHandle& directory, std::uint64_t offset, List list,
+                                  const Visit& visit) {
+  const PastNode& node = *directory.past;
+  if (offset < kAfterSelf && !visit(Dot(".", PastInodeNumber(node), kAfterSelf))) return {};
+  if (offset < kAfterParent) {
+    std::uint64_t number = node.inode.value;  // above `.snapshots` is the present
+    if (node.kind != PastNode::Kind::kSnapshots) {
+      ASSIGN_OR_RETURN(const PastNode parent, past_.ParentOf(node));
+      number = PastInodeNumber(parent);
+    }
+    if (!visit(Dot("..", number, kAfterParent))) return {};
+  }
+  const bool paged = node.kind == PastNode::Kind::kThen;
+  const std::lock_guard lock(directory.mutex);
+  std::uint64_t at = std::max(offset, kAfterSnapshots);
+  if (offset < kAfterSnapshots) directory.items_valid = false;  // from the beginning: look again
+  for (;;) {
+    const bool held =
+        directory.items_valid && directory.items_after <= at &&
+        (!paged || directory.items_after == at ||
+         (!directory.items.empty() && directory.items.back().cookie + kAfterSnapshots > at));
+    if (!held) {
+      ASSIGN_OR_RETURN(directory.items, past_.List(node, paged ? at - kAfterSnapshots : 0));
+      directory.items_after = paged ? at : kAfterSnapshots;
+      directory.items_valid = true;
+    }
+    const auto first = std::upper_bound(
+        directory.items.begin(), directory.items.end(), at - kAfterSnapshots,
+        [](Cookie cookie, const PastTree::Item& item) { return cookie < item.cookie; });
+    if (first == directory.items.end()) return {};
+    for (auto item = first; item != directory.items.end(); ++item) {
+      ASSIGN_OR_RETURN(const bool more, VisitPast(*item, list, visit));
+      if (!more) return {};
+      at = item->cookie + kAfterSnapshots;
+    }
+    if (!paged) return {};
+  }
+}
+
+}  // namespace varve

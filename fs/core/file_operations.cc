@@ -1,0 +1,248 @@
+#include "fs/core/file_operations.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "fs/core/attributes.h"
+
+namespace varve {
+namespace {
+
+// A file with this many bytes in full dirty chunks is streaming: they may go on their way.
+constexpr std::uint64_t kStreamBytes = 4 * 1024 * 1024;
+
+bool WantsToWrite(int open_flags) { return (open_flags & O_ACCMODE) != O_RDONLY; }
+
+}  // namespace
+
+Result<InodeAttributes> FileOperations::GetAttributes(InodeId inode) {
+  const Gate::Visit visit = core_.BeginLook();
+  const InodeLocks::Shared lock(core_.locks(), inode);
+  return core_.Load(inode);
+}
+
+Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags) {
+  const bool truncates = (open_flags & O_TRUNC) != 0;
+  std::optional<Gate::Visit> visit;
+  if (truncates) {
+    ASSIGN_OR_RETURN(Gate::Visit change_visit, core_.BeginChange());
+    visit.emplace(std::move(change_visit));
+  } else {
+    visit.emplace(core_.BeginLook());
+  }
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+  if (S_ISDIR(attributes.mode) && (WantsToWrite(open_flags) || truncates)) {
+    return Error(ErrorCode::kIsDirectory, "a directory cannot be opened for writing");
+  }
+  if (!S_ISREG(attributes.mode)) {
+    return Error(S_ISDIR(attributes.mode) ? ErrorCode::kIsDirectory : ErrorCode::kInvalidArgument,
+                 "inode " + std::to_string(inode.value) + " is not a regular file");
+  }
+  if (truncates) {
+    RETURN_IF_ERROR(core_.Cut(inode));
+    Change change;
+    change.kind = ChangeKind::kTruncate;
+    AppendTruncate(0, &attributes, change);
+    change.operations.push_back(PutInode{inode, attributes});
+    RETURN_IF_ERROR(core_.CommitWithDirty(core_.states().Find(inode), std::move(change)));
+  }
+  FileState* state = core_.states().Find(inode);
+  if (state == nullptr) {
+    state = &core_.states().Make(inode, std::move(attributes), core_.volume().last_lsn());
+  }
+  state->handles += 1;
+  return AddHandle(inode, open_flags);
+}
+
+OpenResult FileOperations::AddHandle(InodeId inode, int open_flags) {
+  auto file = std::make_shared<OpenFile>();
+  file->inode = inode;
+  file->flags = open_flags;
+  return {files_.Add(std::move(file)), true};
+}
+
+OpenResult FileOperations::OpenPast(InodeId inode, const InodeAttributes& attributes, Lsn at) {
+  auto file = std::make_shared<OpenFile>();
+  file->inode = inode;
+  file->at = at;
+  file->past = attributes;
+  return {files_.Add(std::move(file)), true};
+}
+
+Status FileOperations::Hold(InodeId inode) {
+  const Gate::Visit visit = core_.BeginLook();
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  FileState* state = core_.states().Find(inode);
+  if (state == nullptr) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+    state = &core_.states().Make(inode, std::move(attributes), core_.volume().last_lsn());
+  }
+  state->handles += 1;
+  return {};
+}
+
+void FileOperations::Unhold(InodeId inode) {
+  const Gate::Visit visit(core_.writers());
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  FileState* state = core_.states().Find(inode);
+  CHECK(state != nullptr && state->handles > 0, "released more often than opened");
+  state->handles -= 1;
+  if (state->handles != 0) return;
+  if (state->attributes.nlink == 0) {
+    core_.DropDirty(*state);
+    if (!core_.refusing()) {
+      Change change;
+      change.operations.push_back(RemoveInode{inode});
+      // A volume that cannot take this any more removes the orphan when it is next opened.
+      const Status removed = [&]() -> Status {
+        RETURN_IF_ERROR(core_.Commit(std::move(change)));
+        return {};
+      }();
+      static_cast<void>(removed);
+    }
+  } else if (!core_.refusing()) {
+    // Pages of a mapping may be written after the last close. If the volume refuses them they stay
+    // dirty, and the cutting thread tries again.
+    static_cast<void>(core_.Cut(inode));
+  }
+  core_.states().DropIfIdle(*state);
+}
+
+void FileOperations::Release(FileHandle handle) {
+  const std::shared_ptr<OpenFile> file = files_.Remove(handle);
+  if (file != nullptr && !file->IsPast()) Unhold(file->inode);
+}
+
+Result<std::size_t> FileOperations::Read(FileHandle handle, std::uint64_t offset,
+                                         MutableByteSpan out) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
+  return file->IsPast() ? ReadPast(*file, offset, out) : ReadPresent(*file, offset, out);
+}
+
+Result<std::size_t> FileOperations::ReadPresent(const OpenFile& file, std::uint64_t offset,
+                                                MutableByteSpan out) {
+  const Gate::Visit visit = core_.BeginLook();
+  const InodeLocks::Shared lock(core_.locks(), file.inode);
+  const FileState* state = core_.states().Find(file.inode);
+  CHECK(state != nullptr, "an open file has a state");
+  const std::uint64_t size = state->attributes.size;
+  if (offset >= size) return std::size_t{0};
+  out = out.first(static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size - offset)));
+  if (!state->buffer.Covers(offset, out.size())) {
+    RETURN_IF_ERROR(core_.volume().Now().Read(state->attributes.body, offset, out));
+  }
+  state->buffer.Overlay(offset, out);
+  return out.size();
+}
+
+Result<std::size_t> FileOperations::ReadPast(const OpenFile& file, std::uint64_t offset,
+                                             MutableByteSpan out) {
+  if (offset >= file.past.size) return std::size_t{0};
+  const std::uint64_t length = std::min<std::uint64_t>(out.size(), file.past.size - offset);
+  out = out.first(static_cast<std::size_t>(length));
+  ASSIGN_OR_RETURN(const View view, core_.volume().At(file.at));
+  RETURN_IF_ERROR(view.Read(file.past.body, offset, out));
+  return out.size();
+}
+
+Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
+  if (file->IsPast()) return PastIsReadOnly();
+  if (bytes.empty()) return std::size_t{0};
+  if (offset > kMaxFileBytes || bytes.size() > kMaxFileBytes - offset) {
+    return Error(ErrorCode::kTooLarge, "a file ends at 2^63-1 bytes");
+  }
+  {
+    ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+    const std::uint64_t limit = core_.options().write_buffer_bytes;
+    if (core_.dirty_bytes() + bytes.size() > limit) {
+      RETURN_IF_ERROR(core_.CutDownTo(limit / 2));  // before, so that the limit holds on errors too
+    }
+    RETURN_IF_ERROR(core_.volume().CheckSpace(core_.dirty_bytes() + bytes.size()));
+    const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
+    FileState* state = core_.states().Find(file->inode);
+    CHECK(state != nullptr, "an open file has a state");
+    core_.AddDirty(*state, offset, bytes);
+    state->attributes.size = std::max(state->attributes.size, offset + bytes.size());
+    state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
+    if (state->buffer.full_chunk_bytes() >= kStreamBytes) {
+      RETURN_IF_ERROR(core_.Cut(file->inode));
+    }
+  }
+  if (file->flags & (O_SYNC | O_DSYNC)) RETURN_IF_ERROR(CutAndSync(file->inode));
+  return bytes.size();
+}
+
+Status FileOperations::Flush(FileHandle handle) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
+  if (file->IsPast()) return {};
+  {
+    // Most closes find nothing to cut; they must not wait for those that write.
+    const Gate::Visit visit = core_.BeginLook();
+    const InodeLocks::Shared lock(core_.locks(), file->inode);
+    const FileState* state = core_.states().Find(file->inode);
+    if (state == nullptr || !state->IsDirty()) return {};
+  }
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
+  return core_.Cut(file->inode);
+}
+
+Status FileOperations::CutAndSync(InodeId inode) {
+  Lsn lsn;
+  {
+    ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+    const InodeLocks::Exclusive lock(core_.locks(), {inode});
+    RETURN_IF_ERROR(core_.Cut(inode));
+    const FileState* state = core_.states().Find(inode);
+    CHECK(state != nullptr, "an open file has a state");
+    lsn = state->last_change;
+  }
+  return core_.volume().Sync(lsn);
+}
+
+Status FileOperations::Sync(FileHandle handle) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
+  if (file->IsPast()) return {};
+  return CutAndSync(file->inode);
+}
+
+Result<std::uint64_t> FileOperations::SeekTo(FileHandle handle, Filesystem::Seek what,
+                                             std::uint64_t offset) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
+  const auto seek = [&](const View& view,
+                        const InodeAttributes& attributes) -> Result<std::uint64_t> {
+    const Error beyond(ErrorCode::kInvalidArgument, "there is nothing at or after that offset",
+                       ENXIO);
+    if (offset >= attributes.size) return beyond;
+    if (what == Filesystem::Seek::kHole) {
+      return view.NextHole(attributes.body, offset, attributes.size);
+    }
+    ASSIGN_OR_RETURN(const std::uint64_t data,
+                     view.NextData(attributes.body, offset, attributes.size));
+    if (data >= attributes.size) return beyond;
+    return data;
+  };
+  if (file->IsPast()) {
+    ASSIGN_OR_RETURN(const View view, core_.volume().At(file->at));
+    return seek(view, file->past);
+  }
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
+  FileState* state = core_.states().Find(file->inode);
+  CHECK(state != nullptr, "an open file has a state");
+  if (state->IsDirty()) {
+    Change change;
+    change.kind = ChangeKind::kWrite;
+    change.operations.push_back(PutInode{file->inode, state->attributes});
+    RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
+  }
+  return seek(core_.volume().Now(), state->attributes);
+}
+
+}  // namespace varve

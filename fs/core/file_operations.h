@@ -1,0 +1,50 @@
+// Operations on files: open, read, write, cut, truncate, holes. Arguments are inodes of the present
+// or open files of now and then.
+#pragma once
+
+#include "fs/core/core.h"
+#include "fs/core/open_files.h"
+
+namespace varve {
+
+class FileOperations {
+ public:
+  explicit FileOperations(Core& core) : core_(core) {}
+
+  Result<InodeAttributes> GetAttributes(InodeId inode);
+  Result<InodeAttributes> Set(InodeId inode, const SetAttributes& set);
+
+  // Honours O_TRUNC.
+  Result<OpenResult> Open(InodeId inode, int open_flags);
+  OpenResult AddHandle(InodeId inode, int open_flags);  // the inode's state counts it already
+  OpenResult OpenPast(InodeId inode, const InodeAttributes& attributes, Lsn at);
+  // Counts one more user of a directory, so that it outlives its removal.
+  Status Hold(InodeId inode);
+  // One user fewer; an inode without names goes with the last.
+  void Unhold(InodeId inode);
+
+  Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);
+  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes);
+  Status Flush(FileHandle handle);
+  void Release(FileHandle handle);
+  Status Sync(FileHandle handle);
+  Status Allocate(FileHandle handle, AllocateMode mode, std::uint64_t offset, std::uint64_t length);
+  Result<std::uint64_t> SeekTo(FileHandle handle, Filesystem::Seek what, std::uint64_t offset);
+
+ private:
+  Result<std::size_t> ReadPresent(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
+  Result<std::size_t> ReadPast(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
+  Status CutAndSync(InodeId inode);
+  // Sets *attributes to `size` and appends what that does to the body. Under the exclusive lock,
+  // the file being clean.
+  void AppendTruncate(std::uint64_t size, InodeAttributes* attributes, Change& change);
+  // Empties [from, to) of the body, in several changes if it is much; *attributes has the new
+  // times.
+  Status PunchHole(InodeId inode, const InodeAttributes& attributes, std::uint64_t from,
+                   std::uint64_t to);
+
+  Core& core_;
+  HandleTable<OpenFile> files_;
+};
+
+}  // namespace varve

@@ -1,0 +1,156 @@
+// FileOperations: what sets attributes, sizes and holes.
+#include <algorithm>
+#include <utility>
+
+#include "fs/core/attributes.h"
+#include "fs/core/file_operations.h"
+
+namespace varve {
+namespace {
+
+// So many chunks are emptied in one change; a larger hole takes several.
+constexpr std::size_t kChunksPerChange = 4096;
+
+Piece Hole(std::uint32_t from, std::uint32_t to) {
+  Piece piece;
+  piece.chunk_offset = from;
+  piece.length = to - from;
+  return piece;
+}
+
+bool TouchesSize(const InodeAttributes& attributes, const SetAttributes& set) {
+  return set.size.has_value() && S_ISREG(attributes.mode);
+}
+
+}  // namespace
+
+Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& set) {
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+  if (set.size && S_ISDIR(attributes.mode)) {
+    return Error(ErrorCode::kIsDirectory, "a directory cannot be truncated");
+  }
+  if (set.size && !S_ISREG(attributes.mode)) {
+    return Error(ErrorCode::kInvalidArgument, "only a regular file can be truncated");
+  }
+  if (set.size && *set.size > kMaxFileBytes) {
+    return Error(ErrorCode::kTooLarge, "a file ends at 2^63-1 bytes");
+  }
+  FileState* state = core_.states().Find(inode);
+  Change change;
+  change.kind = ChangeKind::kAttributes;
+  if (TouchesSize(attributes, set)) {
+    // What was written before the truncation is a version.
+    RETURN_IF_ERROR(core_.Cut(inode));
+    change.kind = ChangeKind::kTruncate;
+    AppendTruncate(*set.size, &attributes, change);
+  } else if (state != nullptr && state->IsDirty()) {
+    change.kind = ChangeKind::kWrite;  // one version with its final times, as cp -p leaves it
+  }
+  const TimeNs now = core_.Now();
+  if (set.mode) attributes.mode = (attributes.mode & S_IFMT) | (*set.mode & 07777);
+  if (set.uid) attributes.uid = *set.uid;
+  if (set.gid) attributes.gid = *set.gid;
+  if (set.atime_ns) attributes.atime_ns = *set.atime_ns;
+  if (set.mtime_ns) attributes.mtime_ns = *set.mtime_ns;
+  attributes.ctime_ns = now;
+  // After AppendTruncate: the dirty bytes of a file without a name are laid down before the cut.
+  change.operations.push_back(PutInode{inode, attributes});
+  RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
+  return attributes;
+}
+
+void FileOperations::AppendTruncate(std::uint64_t size, InodeAttributes* attributes,
+                                    Change& change) {
+  if (size == 0 && attributes->size > 0) {
+    attributes->body = BodyId(core_.volume().AllocateId());
+  } else if (size < attributes->size) {
+    const ChunkIndex chunk = size / kChunkBytes;
+    const auto within = static_cast<std::uint32_t>(size % kChunkBytes);
+    if (within != 0) {
+      change.operations.push_back(WriteChunk{attributes->body, chunk, {Hole(within, kChunkBytes)}});
+    }
+    change.operations.push_back(CutChunks{attributes->body, within != 0 ? chunk + 1 : chunk});
+  }
+  attributes->size = size;
+  attributes->mtime_ns = attributes->ctime_ns = core_.Now();
+}
+
+Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint64_t offset,
+                                std::uint64_t length) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
+  if (file->IsPast()) return PastIsReadOnly();
+  if (length == 0) return Error(ErrorCode::kInvalidArgument, "a range of no bytes");
+  if (offset > kMaxFileBytes || length > kMaxFileBytes - offset) {
+    return Error(ErrorCode::kTooLarge, "a file ends at 2^63-1 bytes");
+  }
+  const std::uint64_t end = offset + length;
+  const bool allocates = mode == AllocateMode::kAllocate || mode == AllocateMode::kKeepSize;
+  const bool grows = mode == AllocateMode::kAllocate || mode == AllocateMode::kZeroRange;
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
+  FileState* state = core_.states().Find(file->inode);
+  CHECK(state != nullptr, "an open file has a state");
+  if (allocates) {
+    RETURN_IF_ERROR(core_.volume().CheckSpace(core_.dirty_bytes() + length));
+  }
+  if (mode == AllocateMode::kKeepSize || (allocates && end <= state->attributes.size)) return {};
+  RETURN_IF_ERROR(core_.Cut(file->inode));
+
+  InodeAttributes attributes = state->attributes;
+  const std::uint64_t old_size = attributes.size;
+  attributes.mtime_ns = attributes.ctime_ns = core_.Now();
+  if (grows) attributes.size = std::max(attributes.size, end);
+  if (!allocates && offset < old_size) {
+    return PunchHole(file->inode, attributes, offset, std::min(end, old_size));
+  }
+  Change change;
+  change.kind = ChangeKind::kTruncate;
+  change.operations.push_back(PutInode{file->inode, std::move(attributes)});
+  RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
+  return {};
+}
+
+Status FileOperations::PunchHole(InodeId inode, const InodeAttributes& attributes,
+                                 std::uint64_t from, std::uint64_t to) {
+  FileState* state = core_.states().Find(inode);
+  if (state->IsDirty()) {  // without a name: not cut before, but it must not lie over the hole
+    Change dirty;
+    dirty.kind = ChangeKind::kWrite;
+    dirty.operations.push_back(PutInode{inode, state->attributes});
+    RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(dirty)));
+  }
+  const View now = core_.volume().Now();
+  Change change;
+  change.kind = ChangeKind::kWrite;
+  std::uint64_t at = from;
+  while (at < to) {
+    ASSIGN_OR_RETURN(at, now.NextData(attributes.body, at, to));
+    if (at >= to) break;
+    const ChunkIndex chunk = at / kChunkBytes;
+    const std::uint64_t chunk_begin = chunk * kChunkBytes;
+    const std::uint64_t hole_begin = std::max(from, chunk_begin);
+    const std::uint64_t hole_end = std::min(to, chunk_begin + kChunkBytes);
+    change.operations.push_back(
+        WriteChunk{attributes.body,
+                   chunk,
+                   {Hole(static_cast<std::uint32_t>(hole_begin - chunk_begin),
+                         static_cast<std::uint32_t>(hole_end - chunk_begin))}});
+    at = hole_end;
+    if (change.operations.size() == kChunksPerChange && at < to) {
+      // Each step is a state of its own, with the size as it was.
+      InodeAttributes step = attributes;
+      step.size = state->attributes.size;
+      change.operations.push_back(PutInode{inode, std::move(step)});
+      RETURN_IF_ERROR(core_.Commit(std::move(change)));
+      change = Change{};
+      change.kind = ChangeKind::kWrite;
+    }
+  }
+  change.operations.push_back(PutInode{inode, attributes});
+  RETURN_IF_ERROR(core_.Commit(std::move(change)));
+  return {};
+}
+
+}  // namespace varve

@@ -1,0 +1,42 @@
+// What is known in memory of a present inode that is open or dirty.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "fs/core/inode_locks.h"
+#include "fs/core/write_buffer.h"
+#include "store/log/change.h"
+
+namespace varve {
+
+struct FileState {
+  InodeId inode;
+  // As programs see them: with the size and times of writes that are not cut yet.
+  InodeAttributes attributes;
+  WriteBuffer buffer;
+  std::uint64_t handles = 0;  // open files or directories
+  Lsn last_change;            // fsync waits for this one
+
+  bool IsDirty() const { return !buffer.empty(); }
+};
+
+// All states. An entry is found, made and dropped under its inode's lock: the table is cut into the
+// same shards, so it needs no lock of its own.
+class FileStates {
+ public:
+  // Null if there is none. Under the inode's lock, shared or exclusive.
+  FileState* Find(InodeId inode);
+  // Under the inode's exclusive lock.
+  FileState& Make(InodeId inode, InodeAttributes attributes, Lsn last_change);
+  // Drops the state when neither handles nor dirty bytes need it. Under the exclusive lock.
+  void DropIfIdle(FileState& state);
+
+ private:
+  std::array<std::unordered_map<InodeId, std::unique_ptr<FileState>>, InodeLocks::kShards> shards_;
+};
+
+}  // namespace varve

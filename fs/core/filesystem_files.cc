@@ -1,0 +1,84 @@
+// Filesystem: open files.
+#include <fcntl.h>
+
+#include <utility>
+
+#include "fs/core/filesystem_impl.h"
+
+namespace varve {
+
+Result<Filesystem::CreateResult> Filesystem::Create(NodeId parent, std::string_view name,
+                                                    std::uint32_t mode, int open_flags,
+                                                    const Caller& caller) {
+  ASSIGN_OR_RETURN(const InodeId directory, impl_->Present(parent));
+  NamespaceOperations::NewNode node;
+  node.mode = S_IFREG | (mode & 07777);
+  for (;;) {
+    const Result<NamespaceOperations::Made> made =
+        impl_->names.Make(directory, name, node, caller, NamespaceOperations::Handle::kOpen);
+    if (made.ok()) {
+      return CreateResult{Impl::ToNode(*made),
+                          impl_->files.AddHandle(made->inode, open_flags & ~O_TRUNC)};
+    }
+    if (made.error().code() != ErrorCode::kExists || (open_flags & O_EXCL)) return made.error();
+    // Somebody else made it first: then it is opened as it is.
+    Result<NodeAttributes> existing = Lookup(parent, name, caller);
+    if (!existing.ok()) {
+      if (existing.error().code() == ErrorCode::kNotFound) continue;  // and removed it again
+      return existing.error();
+    }
+    if (IsPastNode(existing->node)) {
+      Forget(existing->node, 1);
+      return made.error();
+    }
+    ASSIGN_OR_RETURN(const OpenResult open, Open(existing->node, open_flags));
+    if (open_flags & O_TRUNC) {
+      existing = GetAttributes(existing->node);
+      if (!existing.ok()) {
+        Release(open.handle);
+        return existing.error();
+      }
+    }
+    return CreateResult{*std::move(existing), open};
+  }
+}
+
+Result<OpenResult> Filesystem::Open(NodeId node, int open_flags) {
+  if (!IsPastNode(node)) return impl_->files.Open(InodeId(node.value), open_flags);
+  ASSIGN_OR_RETURN(const PastNode past, impl_->past.Find(node));
+  if ((open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC)) return PastIsReadOnly();
+  if (past.kind != PastNode::Kind::kThen) {
+    return Error(ErrorCode::kIsDirectory, "a directory of .snapshots");
+  }
+  ASSIGN_OR_RETURN(const InodeAttributes attributes, impl_->past.GetInode(past));
+  if (!S_ISREG(attributes.mode)) {
+    return Error(S_ISDIR(attributes.mode) ? ErrorCode::kIsDirectory : ErrorCode::kInvalidArgument,
+                 "not a regular file");
+  }
+  return impl_->files.OpenPast(past.inode, attributes, past.at);
+}
+
+Result<std::size_t> Filesystem::Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out) {
+  return impl_->files.Read(handle, offset, out);
+}
+
+Result<std::size_t> Filesystem::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes) {
+  return impl_->files.Write(handle, offset, bytes);
+}
+
+Status Filesystem::Flush(FileHandle handle) { return impl_->files.Flush(handle); }
+
+void Filesystem::Release(FileHandle handle) { impl_->files.Release(handle); }
+
+Status Filesystem::Sync(FileHandle handle, SyncMode) { return impl_->files.Sync(handle); }
+
+Status Filesystem::Allocate(FileHandle handle, AllocateMode mode, std::uint64_t offset,
+                            std::uint64_t length) {
+  return impl_->files.Allocate(handle, mode, offset, length);
+}
+
+Result<std::uint64_t> Filesystem::SeekTo(FileHandle handle, Seek what, std::uint64_t offset) {
+  return impl_->files.SeekTo(handle, what, offset);
+}
+
+}  // namespace varve

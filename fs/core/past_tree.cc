@@ -1,0 +1,233 @@
+#include "fs/core/past_tree.h"
+
+#include <utility>
+
+#include "fs/core/attributes.h"
+#include "fs/core/when.h"
+
+namespace varve {
+namespace {
+
+// A past directory is listed in larger pages than a present one: each page costs a scan of the
+// directory's history.
+constexpr std::size_t kPageEntries = 4096;
+
+// Set-uid programs of the past must not run with their owner's power: their holes may be mended
+// now.
+constexpr std::uint32_t kStrippedBits = S_ISUID | S_ISGID;
+
+PastNode Then(InodeId inode, Lsn at, std::uint64_t origin) {
+  PastNode node;
+  node.kind = PastNode::Kind::kThen;
+  node.inode = inode;
+  node.at = at;
+  node.origin = origin;
+  return node;
+}
+
+PastNode Virtual(PastNode::Kind kind, InodeId directory, std::string_view name = {}) {
+  PastNode node;
+  node.kind = kind;
+  node.inode = directory;
+  node.name = name;
+  return node;
+}
+
+// What cannot be resolved does not exist, to those who look for a file.
+Error AsNotFound(const Error& error) {
+  if (error.code() != ErrorCode::kInvalidArgument) return error;
+  return Error(ErrorCode::kNotFound, error.message());
+}
+
+}  // namespace
+
+NodeAttributes PastTree::Acquire(const PastNode& node, const struct stat& stat) {
+  // What `.snapshots` and `versions` list changes; "2h-ago" means something else each time; and
+  // with kOwner it depends on who asks.
+  const bool fixed = node.kind == PastNode::Kind::kThen;
+  return {nodes_.Acquire(node), stat, fixed};
+}
+
+Result<NodeAttributes> PastTree::LookupSnapshots(InodeId directory, const Caller& caller) {
+  const PastNode node = Virtual(PastNode::Kind::kSnapshots, directory);
+  ASSIGN_OR_RETURN(const struct stat stat, GetStat(node));
+  if (core_.options().snapdir == SnapshotDirectory::kOwner && caller.uid != 0 &&
+      caller.uid != stat.st_uid) {
+    return NoSuchName(kSnapshotsName);
+  }
+  return Acquire(node, stat);
+}
+
+Result<InodeAttributes> PastTree::GetInode(const PastNode& node) {
+  ASSIGN_OR_RETURN(const View view, core_.volume().At(node.at));
+  ASSIGN_OR_RETURN(std::optional<InodeAttributes> attributes, view.GetInode(node.inode));
+  if (!attributes) {
+    return Error(ErrorCode::kStale, "inode " + std::to_string(node.inode.value) +
+                                        " did not exist at @" + std::to_string(node.at.value));
+  }
+  return *std::move(attributes);
+}
+
+Result<struct stat> PastTree::GetStat(const PastNode& node) {
+  if (node.kind == PastNode::Kind::kThen) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, GetInode(node));
+    attributes.mode &= ~kStrippedBits;
+    return ToStat(InodeId(PastInodeNumber(node)), attributes);
+  }
+  InodeAttributes attributes;
+  {
+    const Gate::Visit visit = core_.BeginLook();
+    const InodeLocks::Shared lock(core_.locks(), node.inode);
+    ASSIGN_OR_RETURN(attributes, core_.Load(node.inode));
+  }
+  if (!S_ISDIR(attributes.mode)) {
+    return Error(ErrorCode::kNotDirectory, "only directories have .snapshots");
+  }
+  // Who may read the directory may look at its past; who owns it may take snapshots.
+  const bool owner_only = core_.options().snapdir == SnapshotDirectory::kOwner;
+  attributes.mode = S_IFDIR | (attributes.mode & (owner_only ? 0500U : 0555U));
+  if (node.kind == PastNode::Kind::kSnapshots) attributes.mode |= S_IWUSR;
+  attributes.nlink = 2;
+  attributes.size = 0;
+  return ToStat(InodeId(PastInodeNumber(node)), attributes);
+}
+
+Result<NodeAttributes> PastTree::Lookup(const PastNode& parent, std::string_view name) {
+  if (name == ".") {
+    ASSIGN_OR_RETURN(const struct stat stat, GetStat(parent));
+    return Acquire(parent, stat);
+  }
+  RETURN_IF_ERROR(CheckName(name));
+  ASSIGN_OR_RETURN(const PastNode node, Resolve(parent, name));
+  ASSIGN_OR_RETURN(const struct stat stat, GetStat(node));
+  NodeAttributes found = Acquire(node, stat);
+  // Its own attributes never change, but what the name means may.
+  if (parent.kind == PastNode::Kind::kSnapshots) found.cacheable = false;
+  return found;
+}
+
+Result<PastNode> PastTree::Resolve(const PastNode& parent, std::string_view name) {
+  switch (parent.kind) {
+    case PastNode::Kind::kSnapshots:
+      if (name == kVersionsName) return Virtual(PastNode::Kind::kVersions, parent.inode);
+      return ResolveMoment(parent.inode, name);
+    case PastNode::Kind::kVersions: {
+      ASSIGN_OR_RETURN(const std::vector<FileVersion> versions,
+                       history_.VersionsOf(parent.inode, name));
+      if (versions.empty()) return NoSuchName(name);
+      return Virtual(PastNode::Kind::kVersionsOf, parent.inode, name);
+    }
+    case PastNode::Kind::kVersionsOf: {
+      ASSIGN_OR_RETURN(const std::vector<Item> items, ListVersions(parent));
+      for (const Item& item : items) {
+        if (item.name == name) return item.node;
+      }
+      return NoSuchName(name);
+    }
+    case PastNode::Kind::kThen:
+      break;
+  }
+  ASSIGN_OR_RETURN(const View view, core_.volume().At(parent.at));
+  ASSIGN_OR_RETURN(const std::optional<Entry> entry, view.Lookup(parent.inode, name));
+  if (!entry) return NoSuchName(name);
+  return Then(entry->inode, parent.at, parent.origin);
+}
+
+Result<PastNode> PastTree::ResolveMoment(InodeId directory, std::string_view when) {
+  const Result<Lsn> lsn = history_.Resolve(when);
+  if (!lsn.ok()) return AsNotFound(lsn.error());
+  const Result<View> view = core_.volume().At(*lsn);
+  if (!view.ok()) return AsNotFound(view.error());
+  ASSIGN_OR_RETURN(const std::optional<InodeAttributes> then, view->GetInode(directory));
+  if (!then || !S_ISDIR(then->mode) || then->nlink == 0) {
+    return Error(ErrorCode::kNotFound, "the directory did not exist at " + std::string(when));
+  }
+  return Then(directory, *lsn, PastOrigin(directory, when));
+}
+
+Result<PastNode> PastTree::ParentOf(const PastNode& node) {
+  switch (node.kind) {
+    case PastNode::Kind::kSnapshots: {
+      // The present directory itself; its number is its inode's.
+      return node;
+    }
+    case PastNode::Kind::kVersions:
+      return Virtual(PastNode::Kind::kSnapshots, node.inode);
+    case PastNode::Kind::kVersionsOf:
+      return Virtual(PastNode::Kind::kVersions, node.inode);
+    case PastNode::Kind::kThen:
+      break;
+  }
+  ASSIGN_OR_RETURN(const InodeAttributes attributes, GetInode(node));
+  return Then(attributes.parent, node.at, node.origin);
+}
+
+Result<std::vector<PastTree::Item>> PastTree::List(const PastNode& directory, Cookie after) {
+  switch (directory.kind) {
+    case PastNode::Kind::kSnapshots:
+      return ListMoments(directory.inode);
+    case PastNode::Kind::kVersions:
+      return ListNames(directory.inode);
+    case PastNode::Kind::kVersionsOf:
+      return ListVersions(directory);
+    case PastNode::Kind::kThen:
+      break;
+  }
+  ASSIGN_OR_RETURN(const View view, core_.volume().At(directory.at));
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                   view.List(directory.inode, after, kPageEntries));
+  std::vector<Item> items;
+  items.reserve(entries.size());
+  for (const Entry& entry : entries) {
+    items.push_back(
+        {entry.name, Then(entry.inode, directory.at, directory.origin), entry.type, entry.cookie});
+  }
+  return items;
+}
+
+Result<std::vector<PastTree::Item>> PastTree::ListMoments(InodeId directory) {
+  std::vector<Item> items;
+  items.push_back(
+      {std::string(kVersionsName), Virtual(PastNode::Kind::kVersions, directory), S_IFDIR, 1});
+  ASSIGN_OR_RETURN(const std::vector<SnapshotRecord> snapshots, core_.volume().Snapshots());
+  for (const SnapshotRecord& snapshot : snapshots) {
+    ASSIGN_OR_RETURN(const View view, core_.volume().At(snapshot.lsn));
+    ASSIGN_OR_RETURN(const std::optional<InodeAttributes> then, view.GetInode(directory));
+    if (!then || then->nlink == 0) continue;
+    items.push_back({snapshot.name,
+                     Then(directory, snapshot.lsn, PastOrigin(directory, snapshot.name)), S_IFDIR,
+                     items.size() + 1});
+  }
+  return items;
+}
+
+Result<std::vector<PastTree::Item>> PastTree::ListNames(InodeId directory) {
+  std::vector<Item> items;
+  Cookie after = 0;
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::vector<Entry> page,
+                     core_.volume().Now().List(directory, after, kPageEntries));
+    for (const Entry& entry : page) {
+      after = entry.cookie;
+      if (!S_ISREG(entry.type)) continue;
+      items.push_back({entry.name, Virtual(PastNode::Kind::kVersionsOf, directory, entry.name),
+                       S_IFDIR, items.size() + 1});
+    }
+    if (page.size() < kPageEntries) return items;
+  }
+}
+
+Result<std::vector<PastTree::Item>> PastTree::ListVersions(const PastNode& node) {
+  ASSIGN_OR_RETURN(const std::vector<FileVersion> versions,
+                   history_.VersionsOf(node.inode, node.name));
+  const std::uint64_t origin = PastOrigin(node.inode, std::string(kVersionsName) + "/" + node.name);
+  std::vector<Item> items;
+  items.reserve(versions.size());
+  for (const FileVersion& version : versions) {
+    items.push_back(
+        {version.file_name, Then(version.inode, version.lsn, origin), S_IFREG, items.size() + 1});
+  }
+  return items;
+}
+
+}  // namespace varve

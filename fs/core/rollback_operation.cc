@@ -1,0 +1,70 @@
+#include "fs/core/rollback_operation.h"
+
+#include <set>
+#include <utility>
+
+namespace varve {
+
+Result<RollbackOperation::Outcome> RollbackOperation::Run(std::string_view path, Lsn to) {
+  Volume& volume = core_.volume();
+  Outcome outcome;
+  {
+    const Gate::Closure writers_wait(core_.writers());
+    if (core_.refusing()) return Error(ErrorCode::kReadOnly, "the filesystem is shutting down");
+    if (to == kLsnNow || to < kLsnFirst || to > volume.last_lsn()) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "there is no moment @" + std::to_string(to.value) + " to go back to");
+    }
+    ASSIGN_OR_RETURN(const History::Place place, history_.Locate(path));
+    if (!place.inode) {
+      return Error(ErrorCode::kNotFound, "'" + std::string(path) + "' does not exist now");
+    }
+    RETURN_IF_ERROR(core_.CutDownTo(0));
+    ASSIGN_OR_RETURN(RollbackPlan plan, place.is_directory
+                                            ? PlanTreeRollback(volume, place.inode, to)
+                                            : PlanFileRollback(volume, place.inode, to));
+    outcome.result.lsn = volume.last_lsn();
+    if (plan.change.operations.empty()) return outcome;
+    for (const InodeId inode : plan.inodes) outcome.invalidations.nodes.emplace_back(inode.value);
+    for (const CommitRecord::TouchedEntry& entry : plan.entries) {
+      outcome.invalidations.names.push_back({NodeId(entry.parent.value), entry.name});
+    }
+    outcome.result.changed = plan.inodes.size();
+    const Gate::Closure readers_wait(core_.readers());
+    ASSIGN_OR_RETURN(outcome.result.lsn, Commit(std::move(plan)));
+  }
+  RETURN_IF_ERROR(volume.Sync(outcome.result.lsn));
+  return outcome;
+}
+
+Result<Lsn> RollbackOperation::Commit(RollbackPlan plan) {
+  // Both gates are closed: no inode lock is held by anybody, and the states are ours alone.
+  FileStates& states = core_.states();
+  const auto is_open = [&](InodeId inode) {
+    const FileState* state = states.Find(inode);
+    return state != nullptr && state->handles > 0;
+  };
+  Change change;
+  change.kind = plan.change.kind;
+  std::set<InodeId> removed;
+  for (Operation& operation : plan.change.operations) {
+    // A file that somebody has open outlives its last name, here as with unlink.
+    if (const auto* remove = std::get_if<RemoveInode>(&operation);
+        remove != nullptr && is_open(remove->inode)) {
+      ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(remove->inode));
+      attributes.nlink = 0;
+      change.operations.push_back(PutInode{remove->inode, std::move(attributes)});
+      continue;
+    }
+    if (const auto* put = std::get_if<PutInode>(&operation);
+        put != nullptr && put->attributes.nlink == 0 && !is_open(put->inode)) {
+      removed.insert(put->inode);
+    }
+    if (const auto* remove = std::get_if<RemoveInode>(&operation)) removed.erase(remove->inode);
+    change.operations.push_back(std::move(operation));
+  }
+  for (const InodeId inode : removed) change.operations.push_back(RemoveInode{inode});
+  return core_.Commit(std::move(change));
+}
+
+}  // namespace varve
