@@ -1,0 +1,178 @@
+// Callbacks about open files.
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "fs/fuse/reply.h"
+
+namespace varve::fuse_ops {
+namespace {
+
+constexpr std::size_t kReadBufferBytes = 1024 * 1024;
+constexpr std::size_t kPageBytes = 4096;
+
+struct FreeMemory {
+  void operator()(std::byte* memory) const { std::free(memory); }
+};
+using PageBuffer = std::unique_ptr<std::byte, FreeMemory>;
+
+PageBuffer AllocatePages(std::size_t size) {
+  auto* memory = static_cast<std::byte*>(
+      std::aligned_alloc(kPageBytes, (size + kPageBytes - 1) / kPageBytes * kPageBytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  return PageBuffer(memory);
+}
+
+// Where replies to READ are put together: one buffer a thread, kept, for allocating a MiB anew each
+// time costs more than filling it. The kernel never asks for more than that, but may one day.
+MutableByteSpan ReadBuffer(std::size_t size, PageBuffer& oversized) {
+  if (size > kReadBufferBytes) {
+    oversized = AllocatePages(size);
+    return {oversized.get(), size};
+  }
+  thread_local PageBuffer buffer = AllocatePages(kReadBufferBytes);
+  return {buffer.get(), size};
+}
+
+// With a writeback cache the kernel reads around what is written to a file opened for writing only,
+// and finds the end for O_APPEND itself.
+int OpenFlags(fuse_req_t req, const fuse_file_info& file) {
+  int flags = file.flags;
+  if (ContextOf(req).writeback) {
+    if ((flags & O_ACCMODE) == O_WRONLY) flags = (flags & ~O_ACCMODE) | O_RDWR;
+    flags &= ~O_APPEND;
+  }
+  return flags;
+}
+
+void FillFileInfo(const OpenResult& open, fuse_file_info* file) {
+  file->fh = open.handle.value;
+  file->keep_cache = open.keep_cache ? 1 : 0;
+}
+
+std::optional<AllocateMode> ToAllocateMode(int mode) {
+  switch (mode) {
+    case 0:
+      return AllocateMode::kAllocate;
+    case FALLOC_FL_KEEP_SIZE:
+      return AllocateMode::kKeepSize;
+    case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+      return AllocateMode::kPunchHole;
+    case FALLOC_FL_ZERO_RANGE:
+      return AllocateMode::kZeroRange;
+    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+      return AllocateMode::kZeroRangeKeepSize;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
+            fuse_file_info* file) {
+  AnswerLook(req, "create", [&](Filesystem& filesystem) {
+    const auto result =
+        filesystem.Create(NodeId(parent), name, mode, OpenFlags(req, *file), CallerOf(req));
+    if (!result.ok()) return ReplyError(req, result.error());
+    FillFileInfo(result->open, file);
+    const fuse_entry_param entry = ToEntry(result->attributes);
+    if (fuse_reply_create(req, &entry, file) == -ENOENT) {
+      filesystem.Release(result->open.handle);
+      filesystem.Forget(result->attributes.node, 1);
+    }
+  });
+}
+
+void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
+  AnswerLook(req, "open", [&](Filesystem& filesystem) {
+    const auto result = filesystem.Open(NodeId(node), OpenFlags(req, *file));
+    if (!result.ok()) return ReplyError(req, result.error());
+    FillFileInfo(*result, file);
+    if (fuse_reply_open(req, file) == -ENOENT) filesystem.Release(result->handle);
+  });
+}
+
+void Read(fuse_req_t req, fuse_ino_t /*node*/, std::size_t size, off_t offset,
+          fuse_file_info* file) {
+  Answer(req, "read", [&](Filesystem& filesystem) {
+    PageBuffer oversized;
+    const MutableByteSpan buffer = ReadBuffer(size, oversized);
+    const auto count =
+        filesystem.Read(FileHandle(file->fh), static_cast<std::uint64_t>(offset), buffer);
+    if (!count.ok()) {
+      ContextOf(req).log("read: " + count.error().message());
+      return ReplyError(req, count.error());
+    }
+    fuse_reply_buf(req, reinterpret_cast<const char*>(buffer.data()), *count);
+  });
+}
+
+void Write(fuse_req_t req, fuse_ino_t /*node*/, const char* bytes, std::size_t size, off_t offset,
+           fuse_file_info* file) {
+  Answer(req, "write", [&](Filesystem& filesystem) {
+    const auto count = filesystem.Write(FileHandle(file->fh), static_cast<std::uint64_t>(offset),
+                                        AsBytes({bytes, size}));
+    if (!count.ok()) return ReplyError(req, count.error());
+    fuse_reply_write(req, *count);
+  });
+}
+
+void Flush(fuse_req_t req, fuse_ino_t /*node*/, fuse_file_info* file) {
+  Answer(req, "flush",
+         [&](Filesystem& filesystem) { ReplyStatus(req, filesystem.Flush(FileHandle(file->fh))); });
+}
+
+void Release(fuse_req_t req, fuse_ino_t /*node*/, fuse_file_info* file) {
+  Answer(req, "release", [&](Filesystem& filesystem) {
+    filesystem.Release(FileHandle(file->fh));
+    fuse_reply_err(req, 0);
+  });
+}
+
+void Fsync(fuse_req_t req, fuse_ino_t /*node*/, int data_only, fuse_file_info* file) {
+  Answer(req, "fsync", [&](Filesystem& filesystem) {
+    const SyncMode mode = data_only != 0 ? SyncMode::kDataOnly : SyncMode::kAll;
+    ReplyStatus(req, filesystem.Sync(FileHandle(file->fh), mode));
+  });
+}
+
+void Allocate(fuse_req_t req, fuse_ino_t /*node*/, int mode, off_t offset, off_t length,
+              fuse_file_info* file) {
+  Answer(req, "fallocate", [&](Filesystem& filesystem) {
+    const auto allocate_mode = ToAllocateMode(mode);
+    if (!allocate_mode) {
+      fuse_reply_err(req, EOPNOTSUPP);
+      return;
+    }
+    ReplyStatus(req, filesystem.Allocate(FileHandle(file->fh), *allocate_mode,
+                                         static_cast<std::uint64_t>(offset),
+                                         static_cast<std::uint64_t>(length)));
+  });
+}
+
+void Seek(fuse_req_t req, fuse_ino_t /*node*/, off_t offset, int whence, fuse_file_info* file) {
+  Answer(req, "lseek", [&](Filesystem& filesystem) {
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+      fuse_reply_err(req, EINVAL);  // the kernel does the others itself
+      return;
+    }
+    const auto what = whence == SEEK_DATA ? Filesystem::Seek::kData : Filesystem::Seek::kHole;
+    const auto found =
+        filesystem.SeekTo(FileHandle(file->fh), what, static_cast<std::uint64_t>(offset));
+    if (!found.ok()) {
+      // Nothing there, or an offset at or past the end: lseek(2) has one errno for both.
+      const bool beyond = found.error().os_errno() == ENXIO;
+      fuse_reply_err(req, beyond ? ENXIO : ErrnoOf(found.error()));
+      return;
+    }
+    fuse_reply_lseek(req, static_cast<off_t>(*found));
+  });
+}
+
+}  // namespace varve::fuse_ops

@@ -1,0 +1,58 @@
+#include "fs/fuse/reply.h"
+
+namespace varve {
+namespace {
+
+thread_local int requests_served = 0;
+
+double Timeout(const NodeAttributes& attributes) {
+  return attributes.cacheable ? kCacheableSeconds : 0.0;
+}
+
+}  // namespace
+
+RequestScope::RequestScope() { ++requests_served; }
+RequestScope::~RequestScope() { --requests_served; }
+bool ServesRequest() { return requests_served > 0; }
+
+void LogEscaped(OperationsContext& context, const char* operation, const char* what) noexcept {
+  try {
+    context.log(std::string(operation) + ": answered with EIO: " + what);
+  } catch (...) {
+    // Not even memory for a line is left; the answer matters more.
+  }
+}
+
+Caller CallerOf(fuse_req_t req) {
+  const fuse_ctx* context = fuse_req_ctx(req);
+  return {.uid = context->uid, .gid = context->gid, .umask = context->umask};
+}
+
+fuse_entry_param ToEntry(const NodeAttributes& attributes) {
+  fuse_entry_param entry{};
+  entry.ino = attributes.node.value;
+  // Node ids are never used again, so one generation is enough.
+  entry.generation = 0;
+  entry.attr = attributes.stat;
+  entry.attr_timeout = Timeout(attributes);
+  entry.entry_timeout = Timeout(attributes);
+  return entry;
+}
+
+void ReplyEntry(fuse_req_t req, const Result<NodeAttributes>& result) {
+  if (!result.ok()) return ReplyError(req, result.error());
+  Filesystem& filesystem = FilesystemOf(req);  // before the answer: it frees the request
+  const fuse_entry_param entry = ToEntry(*result);
+  if (fuse_reply_entry(req, &entry) == -ENOENT) filesystem.Forget(result->node, 1);
+}
+
+void ReplyAttributes(fuse_req_t req, const Result<NodeAttributes>& result) {
+  if (!result.ok()) return ReplyError(req, result.error());
+  fuse_reply_attr(req, &result->stat, Timeout(*result));
+}
+
+void ReplyStatus(fuse_req_t req, const Status& status) {
+  fuse_reply_err(req, status.ok() ? 0 : ErrnoOf(status.error()));
+}
+
+}  // namespace varve
