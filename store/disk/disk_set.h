@@ -58,8 +58,8 @@ class DiskSet {
 
   // Goes on without every disk that is not online: if any active member of the label is not online,
   // marks it failed and writes epoch+1 to all online labels. To be called before the first write of
-  // a session, and it is what Fail does. kTooFewDisks, and nothing written, when fewer than max(k, m+1)
-  // disks remain (docs/decisions/0004).
+  // a session, and it is what Fail does. kTooFewDisks, and nothing written, when fewer than max(k,
+  // m+1) disks remain (docs/decisions/0004).
   Status BeginEpoch();
 
   // Declares a disk failed: state kFailed, epoch+1 on the survivors' labels before it returns.
