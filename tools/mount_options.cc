@@ -140,7 +140,9 @@ Result<MountOptions> ParseMountOptions(const std::vector<std::string>& texts) {
 
 VolumeOptions ToVolumeOptions(const MountOptions& options) {
   VolumeOptions volume;
-  volume.commit_interval = options.commit_interval;
+  // The interval is shared out: a write is cut into a change when three quarters of it have passed
+  // at the latest (fs/core/cutter.cc), and the change is committed within the last quarter.
+  volume.commit_interval = std::max(options.commit_interval / 4, std::chrono::milliseconds(1));
   volume.pending_limit_bytes = options.memory_bytes * 3 / 8;
   volume.batch_bytes = std::min<std::uint64_t>(volume.batch_bytes, options.memory_bytes / 16);
   volume.checkpoint_journal_bytes =
@@ -153,6 +155,7 @@ FilesystemOptions ToFilesystemOptions(const MountOptions& options) {
   FilesystemOptions filesystem;
   filesystem.snapdir = options.snapdir;
   filesystem.write_buffer_bytes = options.memory_bytes / 4;
+  filesystem.commit_interval = options.commit_interval;
   return filesystem;
 }
 
