@@ -197,7 +197,7 @@ int RunMount(const Args& args, Io& io) {
   CLI::App app("Mounts a volume. One disk is enough: its label names the others.", "varve mount");
   app.add_option("-o,--options", option_texts, "options, see below")->allow_extra_args(false);
   app.add_flag("-f,--foreground", foreground, "stay in the foreground, log to standard error");
-  app.add_option("DISK... MOUNTPOINT", places, "disks of the volume; an empty directory")
+  app.add_option("PLACES", places, "DISK... MOUNTPOINT: disks of the volume; an empty directory")
       ->required()
       ->expected(2, kMaxDisks + 1);
   app.footer(std::string(kOptionsHelp));
