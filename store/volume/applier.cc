@@ -41,20 +41,33 @@ Status ApplyAll(Catalog& catalog, std::span<const Change> changes) {
 
 Result<RebuiltCatalog> RebuildCatalog(DiskSet& disks, const CatalogOptions& options,
                                       const std::optional<CheckpointRef>& head,
-                                      std::span<const Change> after_head) {
+                                      std::span<const Change> after_head,
+                                      std::optional<DiskIndex>& culprit) {
   const DiskLabel label = disks.label();
   ASSIGN_OR_RETURN(DiskIndex slot, ChooseCatalogSlot(disks, label.catalog_slot));
   auto disk = disks.online(slot);
   if (!disk) return Error(ErrorCode::kDiskLost, "the disk chosen for the catalog has just failed");
   const CatalogIdentity identity{label.volume_uuid, label.catalog_generation + 1};
-  ASSIGN_OR_RETURN(std::shared_ptr<Catalog> catalog, Catalog::Create(disk, identity, options));
+  auto blame = [&](const auto& result) {
+    if (!result.ok() && CatalogKeeper::IsCatalogFailure(result.error())) culprit = slot;
+  };
+  auto created = Catalog::Create(disk, identity, options);
+  blame(created);
+  ASSIGN_OR_RETURN(std::shared_ptr<Catalog> catalog, std::move(created));
+  auto apply = [&](std::span<const Change> changes) -> Status {
+    Status applied = ApplyAll(*catalog, changes);
+    blame(applied);
+    return applied;
+  };
   if (head) {
-    RETURN_IF_ERROR(ReplayChain(
-        disks, label.volume_uuid, *head, Lsn{},
-        [&](std::vector<Change>& changes) -> Status { return ApplyAll(*catalog, changes); }));
+    RETURN_IF_ERROR(
+        ReplayChain(disks, label.volume_uuid, *head, Lsn{},
+                    [&](std::vector<Change>& changes) -> Status { return apply(changes); }));
   }
-  RETURN_IF_ERROR(ApplyAll(*catalog, after_head));
-  RETURN_IF_ERROR(catalog->FoldLog());
+  RETURN_IF_ERROR(apply(after_head));
+  Status folded = catalog->FoldLog();
+  blame(folded);
+  RETURN_IF_ERROR(folded);
   RETURN_IF_ERROR(disks.SetCatalogLocation(slot, identity.generation));
   return RebuiltCatalog{std::move(catalog), slot};
 }
@@ -239,19 +252,21 @@ Status Applier::Rebuild(const Error& why) {
                                   .next_step = "nothing: it is being rebuilt"});
   ASSIGN_OR_RETURN(std::vector<Change> after, parts_.checkpointer.Buffered());
   for (int attempt = 0; attempt < kMaxDisks; ++attempt) {
-    auto rebuilt =
-        RebuildCatalog(parts_.disks, parts_.options.catalog, parts_.checkpointer.head(), after);
+    std::optional<DiskIndex> culprit;
+    auto rebuilt = RebuildCatalog(parts_.disks, parts_.options.catalog, parts_.checkpointer.head(),
+                                  after, culprit);
     if (rebuilt.ok()) {
       spdlog::info("the catalog is whole again, on disk {}", rebuilt->slot.value);
       parts_.catalog.Set(std::move(rebuilt->catalog), rebuilt->slot);
       return {};
     }
-    const DiskIndex slot = parts_.disks.label().catalog_slot;
     spdlog::warn("rebuilding the catalog failed: {}", rebuilt.error().message());
-    if (!CatalogKeeper::IsCatalogFailure(rebuilt.error())) return rebuilt.error();
-    // The chain has redundancy of its own; what failed is the disk that was to hold the catalog.
-    if (!parts_.disks.online(slot)) continue;
-    RETURN_IF_ERROR(parts_.disks.Fail(slot, rebuilt.error()));
+    if (culprit) {
+      RETURN_IF_ERROR(parts_.disks.Fail(*culprit, rebuilt.error()));
+    } else if (rebuilt.error().code() != ErrorCode::kDiskLost) {
+      // The history itself cannot be read: no disk is failed for that.
+      return rebuilt.error();
+    }
   }
   return Error(ErrorCode::kTooFewDisks, "no disk can hold the catalog");
 }

@@ -26,9 +26,12 @@ struct RebuiltCatalog {
   std::shared_ptr<Catalog> catalog;
   DiskIndex slot;
 };
+// `culprit` is set when it was the disk chosen for the catalog that failed, and not what is read to
+// make it: only then is there a disk to blame.
 Result<RebuiltCatalog> RebuildCatalog(DiskSet& disks, const CatalogOptions& options,
                                       const std::optional<CheckpointRef>& head,
-                                      std::span<const Change> after_head);
+                                      std::span<const Change> after_head,
+                                      std::optional<DiskIndex>& culprit);
 
 // Thread-safe but for construction. Owns the thread "varve-apply".
 class Applier {

@@ -66,8 +66,9 @@ Result<std::shared_ptr<Catalog>> OpenOrRebuild(const RecoveryParts& parts,
                                    .what = "the catalog cannot be used: " + why.message(),
                                    .next_step = "nothing: it has been rebuilt"});
   }
+  std::optional<DiskIndex> culprit;  // the error says enough: nothing is served yet
   ASSIGN_OR_RETURN(RebuiltCatalog rebuilt,
-                   RebuildCatalog(parts.disks, parts.options.catalog, head, {}));
+                   RebuildCatalog(parts.disks, parts.options.catalog, head, {}, culprit));
   parts.catalog.Set(rebuilt.catalog, rebuilt.slot);
   return rebuilt.catalog;
 }
