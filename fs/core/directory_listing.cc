@@ -121,30 +121,39 @@ Status DirectoryListing::ListPast(DirectoryHandle& directory, std::uint64_t offs
     }
     if (!visit(Dot("..", number, kAfterParent))) return {};
   }
-  const bool paged = node.kind == PastNode::Kind::kThen;
   const std::lock_guard lock(directory.mutex);
-  std::uint64_t at = std::max(offset, kAfterSnapshots);
-  if (offset < kAfterSnapshots) directory.items_valid = false;  // from the beginning: look again
+  if (offset < kAfterSnapshots) directory.page = {};  // from the beginning: look again
+  Cookie seen = offset > kAfterSnapshots ? offset - kAfterSnapshots : 0;
   for (;;) {
-    const bool held =
-        directory.items_valid && directory.items_after <= at &&
-        (!paged || directory.items_after == at ||
-         (!directory.items.empty() && directory.items.back().cookie + kAfterSnapshots > at));
-    if (!held) {
-      ASSIGN_OR_RETURN(directory.items, past_.List(node, paged ? at - kAfterSnapshots : 0));
-      directory.items_after = paged ? at : kAfterSnapshots;
-      directory.items_valid = true;
-    }
+    if (!directory.page.GoesOnFrom(seen)) RETURN_IF_ERROR(TurnTo(directory, seen));
+    const auto& items = directory.page.items;
     const auto first = std::upper_bound(
-        directory.items.begin(), directory.items.end(), at - kAfterSnapshots,
+        items.begin(), items.end(), seen,
         [](Cookie cookie, const PastTree::Item& item) { return cookie < item.cookie; });
-    if (first == directory.items.end()) return {};
-    for (auto item = first; item != directory.items.end(); ++item) {
+    for (auto item = first; item != items.end(); ++item) {
       ASSIGN_OR_RETURN(const bool more, VisitPast(*item, list, visit));
       if (!more) return {};
-      at = item->cookie + kAfterSnapshots;
     }
-    if (!paged) return {};
+    if (directory.page.upto == PastTree::Page::kEnd) return {};
+    seen = directory.page.upto;
+  }
+}
+
+Status DirectoryListing::TurnTo(DirectoryHandle& directory, Cookie seen) {
+  const PastNode& node = *directory.past;
+  if (node.kind != PastNode::Kind::kThen) {
+    ASSIGN_OR_RETURN(directory.page, past_.List(node, seen));
+    return {};
+  }
+  // Pages that nobody has been to are gone through, once.
+  std::vector<std::string>& ends = directory.page_ends;
+  const std::uint64_t wanted = seen / PastTree::kPageItems;
+  for (std::uint64_t number = std::min<std::uint64_t>(wanted, ends.size());; ++number) {
+    const std::string_view after = number == 0 ? std::string_view() : ends[number - 1];
+    ASSIGN_OR_RETURN(directory.page, past_.ListThen(node, number * PastTree::kPageItems, after));
+    if (directory.page.upto == PastTree::Page::kEnd) return {};
+    if (number == ends.size()) ends.push_back(directory.page.items.back().name);
+    if (number == wanted) return {};
   }
 }
 

@@ -18,9 +18,10 @@ struct DirectoryHandle {
   InodeId inode;                 // of the present
   std::optional<PastNode> past;  // instead
   std::mutex mutex;              // over what follows
-  std::vector<PastTree::Item> items;
-  std::uint64_t items_after = 0;  // the offset that `items` begin after
-  bool items_valid = false;
+  PastTree::Page page;
+  // kThen: the last name of each full page seen so far, from the first on. The past is found by
+  // name, and offsets are positions in it.
+  std::vector<std::string> page_ends;
 };
 
 class DirectoryListing {
@@ -34,6 +35,8 @@ class DirectoryListing {
  private:
   Status ListPresent(InodeId inode, std::uint64_t offset, List list, const Visit& visit);
   Status ListPast(DirectoryHandle& directory, std::uint64_t offset, List list, const Visit& visit);
+  // Brings the page that goes on after the item with the cookie `seen`.
+  Status TurnTo(DirectoryHandle& directory, Cookie seen);
   // False: the visitor has had enough.
   Result<bool> VisitPast(const PastTree::Item& item, List list, const Visit& visit);
   Result<bool> VisitPresent(const Entry& entry, List list, const Visit& visit);

@@ -8,10 +8,6 @@
 namespace varve {
 namespace {
 
-// A past directory is listed in larger pages than a present one: each page costs a scan of the
-// directory's history.
-constexpr std::size_t kPageEntries = 4096;
-
 // Set-uid programs of the past must not run with their owner's power: their holes may be mended
 // now.
 constexpr std::uint32_t kStrippedBits = S_ISUID | S_ISGID;
@@ -162,27 +158,39 @@ Result<PastNode> PastTree::ParentOf(const PastNode& node) {
   return Then(attributes.parent, node.at, node.origin);
 }
 
-Result<std::vector<PastTree::Item>> PastTree::List(const PastNode& directory, Cookie after) {
+Result<PastTree::Page> PastTree::ListThen(const PastNode& directory, Cookie position,
+                                          std::string_view name) {
+  ASSIGN_OR_RETURN(const View view, core_.volume().At(directory.at));
+  ASSIGN_OR_RETURN(std::vector<Entry> entries, view.ListThen(directory.inode, name, kPageItems));
+  Page page;
+  page.after = position;
+  page.items.reserve(entries.size());
+  for (Entry& entry : entries) {
+    page.items.push_back({std::move(entry.name), Then(entry.inode, directory.at, directory.origin),
+                          entry.type, ++position});
+  }
+  if (entries.size() == kPageItems) page.upto = position;
+  return page;
+}
+
+Result<PastTree::Page> PastTree::List(const PastNode& directory, Cookie after) {
+  Page page;
+  page.after = 0;
   switch (directory.kind) {
-    case PastNode::Kind::kSnapshots:
-      return ListMoments(directory.inode);
+    case PastNode::Kind::kSnapshots: {
+      ASSIGN_OR_RETURN(page.items, ListMoments(directory.inode));
+      return page;
+    }
     case PastNode::Kind::kVersions:
-      return ListNames(directory.inode);
-    case PastNode::Kind::kVersionsOf:
-      return ListVersions(directory);
+      return ListNames(directory.inode, after);
+    case PastNode::Kind::kVersionsOf: {
+      ASSIGN_OR_RETURN(page.items, ListVersions(directory));
+      return page;
+    }
     case PastNode::Kind::kThen:
       break;
   }
-  ASSIGN_OR_RETURN(const View view, core_.volume().At(directory.at));
-  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                   view.List(directory.inode, after, kPageEntries));
-  std::vector<Item> items;
-  items.reserve(entries.size());
-  for (const Entry& entry : entries) {
-    items.push_back(
-        {entry.name, Then(entry.inode, directory.at, directory.origin), entry.type, entry.cookie});
-  }
-  return items;
+  return ListThen(directory, 0, {});
 }
 
 Result<std::vector<PastTree::Item>> PastTree::ListMoments(InodeId directory) {
@@ -201,20 +209,18 @@ Result<std::vector<PastTree::Item>> PastTree::ListMoments(InodeId directory) {
   return items;
 }
 
-Result<std::vector<PastTree::Item>> PastTree::ListNames(InodeId directory) {
-  std::vector<Item> items;
-  Cookie after = 0;
-  for (;;) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> page,
-                     core_.volume().Now().List(directory, after, kPageEntries));
-    for (const Entry& entry : page) {
-      after = entry.cookie;
-      if (!S_ISREG(entry.type)) continue;
-      items.push_back({entry.name, Virtual(PastNode::Kind::kVersionsOf, directory, entry.name),
-                       S_IFDIR, items.size() + 1});
-    }
-    if (page.size() < kPageEntries) return items;
+Result<PastTree::Page> PastTree::ListNames(InodeId directory, Cookie after) {
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                   core_.volume().Now().List(directory, after, kPageItems));
+  Page page;
+  page.after = after;
+  if (entries.size() == kPageItems) page.upto = entries.back().cookie;
+  for (const Entry& entry : entries) {
+    if (!S_ISREG(entry.type)) continue;
+    page.items.push_back({entry.name, Virtual(PastNode::Kind::kVersionsOf, directory, entry.name),
+                          S_IFDIR, entry.cookie});
   }
+  return page;
 }
 
 Result<std::vector<PastTree::Item>> PastTree::ListVersions(const PastNode& node) {

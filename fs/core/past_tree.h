@@ -1,6 +1,7 @@
 // `.snapshots` and what lies below it: the past as directories and files that can only be read.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,15 +28,28 @@ class PastTree {
   // kThen only; kStale when there is no such inode then.
   Result<InodeAttributes> GetInode(const PastNode& node);
 
-  // What a directory lists beside "." and "..": for kThen a page of entries after a cookie, for the
-  // others everything.
+  // What a directory lists beside "." and "..", a page at a time.
   struct Item {
     std::string name;
     PastNode node;
     std::uint32_t type = 0;
-    Cookie cookie = 0;
+    Cookie cookie = 0;  // grows from item to item
   };
-  Result<std::vector<Item>> List(const PastNode& directory, Cookie after);
+  struct Page {
+    static constexpr Cookie kEnd = std::numeric_limits<Cookie>::max();
+    std::vector<Item> items;
+    // All items with cookies in (after, upto] are here; kEnd: those up to the last.
+    Cookie after = kEnd;
+    Cookie upto = kEnd;
+    bool GoesOnFrom(Cookie seen) const { return after <= seen && seen < upto; }
+  };
+  // Pages of kThen have this many items, but the last.
+  static constexpr std::size_t kPageItems = 1024;
+  // For kThen, where a cookie is a position, counted from 1: the page after `position` items, the
+  // last of which is `name`.
+  Result<Page> ListThen(const PastNode& directory, Cookie position, std::string_view name);
+  // For the others.
+  Result<Page> List(const PastNode& directory, Cookie after);
   // The node that ".." is, for its inode number.
   Result<PastNode> ParentOf(const PastNode& node);
 
@@ -43,7 +57,7 @@ class PastTree {
   Result<PastNode> Resolve(const PastNode& parent, std::string_view name);
   Result<PastNode> ResolveMoment(InodeId directory, std::string_view when);
   Result<std::vector<Item>> ListMoments(InodeId directory);
-  Result<std::vector<Item>> ListNames(InodeId directory);
+  Result<Page> ListNames(InodeId directory, Cookie after);
   Result<std::vector<Item>> ListVersions(const PastNode& node);
 
   Core& core_;

@@ -8,6 +8,10 @@
 namespace varve::fuse_ops {
 namespace {
 
+// The kernel looks for a place in the listing it has cached by walking through it from the
+// beginning. A directory (its size is its entries) with more than this is asked for instead.
+constexpr off_t kMostEntriesCached = 10'000;
+
 // Puts entries into `buffer` as the kernel wants them, as many as fit. Answers false for the one
 // that does not.
 class DirectoryBuffer {
@@ -83,8 +87,9 @@ void OpenDirectory(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
     if (!handle.ok()) return ReplyError(req, handle.error());
     file->fh = handle->value;
     // The kernel drops a cached listing when it changes the directory itself or is told to.
-    file->cache_readdir = attributes->cacheable ? 1 : 0;
-    file->keep_cache = attributes->cacheable ? 1 : 0;
+    const bool cached = attributes->cacheable && attributes->stat.st_size <= kMostEntriesCached;
+    file->cache_readdir = cached ? 1 : 0;
+    file->keep_cache = cached ? 1 : 0;
     if (fuse_reply_open(req, file) == -ENOENT) filesystem.ReleaseDirectory(*handle);
   });
 }

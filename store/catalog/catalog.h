@@ -97,9 +97,12 @@ class Catalog {
   // --- State as of `at` (kLsnNow: the present as applied). One seek each. ---
   Result<std::optional<InodeAttributes>> GetInode(InodeId inode, Lsn at);
   Result<std::optional<Entry>> Lookup(InodeId parent, std::string_view name, Lsn at);
-  // At most `limit` entries with cookie > after, by cookie. In the present: by index; in the past a
-  // scan of the directory's history (sorted by cookie before returning).
-  Result<std::vector<Entry>> List(InodeId parent, Cookie after, std::size_t limit, Lsn at);
+  // The present's entries: at most `limit` with cookie > after, by cookie.
+  Result<std::vector<Entry>> List(InodeId parent, Cookie after, std::size_t limit);
+  // The entries as of `at`: at most `limit` with name > after, by name. Costs a look at every name
+  // passed, those that meant nothing then included.
+  Result<std::vector<Entry>> ListThen(InodeId parent, std::string_view after, std::size_t limit,
+                                      Lsn at);
   // Full states of the chunks first..last that are not empty, ascending.
   Result<std::vector<std::pair<ChunkIndex, PieceList>>> Chunks(BodyId body, ChunkIndex first,
                                                                ChunkIndex last, Lsn at);

@@ -8,7 +8,6 @@
 
 #include "store/catalog/catalog.h"
 #include "store/catalog/disk_vfs.h"
-#include "store/catalog/past_listings.h"
 #include "store/catalog/reader_pool.h"
 #include "store/catalog/schema.h"
 #include "store/catalog/sqlite.h"
@@ -31,7 +30,6 @@ struct Catalog::Impl {
   std::unordered_set<std::uint64_t> orphans;  // as in the table; guarded by writer_mutex
 
   ReaderPool readers;
-  PastListings past_listings;
 
   // Of the last committed transaction.
   std::atomic<std::uint64_t> applied_lsn{0};

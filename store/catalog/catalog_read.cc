@@ -13,9 +13,9 @@ constexpr const char* kInodeAt =
 constexpr const char* kListNow =
     "SELECT name, ino, type, cookie FROM listing "
     "WHERE parent = ?1 AND cookie > ?2 ORDER BY cookie LIMIT ?3";
-constexpr const char* kEntriesUpTo =
-    "SELECT name, ino, type, cookie FROM entry "
-    "WHERE parent = ?1 AND from_lsn <= ?2 ORDER BY name, from_lsn";
+constexpr const char* kEntriesAfter =
+    "SELECT name, ino, type, cookie, from_lsn FROM entry "
+    "WHERE parent = ?1 AND name > ?2 ORDER BY name, from_lsn";
 constexpr const char* kNextChunkRow =
     "SELECT idx FROM chunk WHERE body = ?1 AND idx >= ?2 ORDER BY idx LIMIT 1";
 constexpr const char* kChunkIsEmpty =
@@ -28,28 +28,50 @@ constexpr const char* kXattrsUpTo =
     "SELECT name, value IS NULL FROM xattr WHERE ino = ?1 AND from_lsn <= ?2 "
     "ORDER BY name, from_lsn";
 
-Result<std::vector<Entry>> ReadPastListing(Database& database, InodeId parent, Lsn at) {
-  std::vector<Entry> entries;
-  ASSIGN_OR_RETURN(const Query query, database.Ask(kEntriesUpTo, parent.value, at.value));
-  std::string name;  // of the row before
-  bool listed = false;
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, query->Step());
-    if (!row) break;
-    // A later row of the same name stands in place of the one before.
-    if (const std::string_view next = AsText(query->Blob(0)); next != name) {
-      name = next;
-    } else if (listed) {
-      entries.pop_back();
+// A page of a directory as it was, gathered from the history of its names. A name's versions are
+// stepped over while they are few; of a name with many, the one wanted is sought.
+class PastPage {
+ public:
+  PastPage(Database& database, InodeId parent, std::size_t limit, Lsn moment)
+      : database_(database), parent_(parent), limit_(limit), moment_(moment) {}
+
+  // Goes on after the name `reached` and moves it. False: the page is full or the directory ends.
+  Result<bool> ReadOn(std::string& reached) {
+    const std::string after = reached;
+    int steps = 0;
+    ASSIGN_OR_RETURN(const Query query, database_.Ask(kEntriesAfter, parent_.value, after));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, query->Step());
+      if (!row || AsText(query->Blob(0)) != reached) {
+        if (!Settle() || !row) return false;
+        reached = AsText(query->Blob(0));
+        steps = 0;
+      }
+      if (query->U64(4) <= moment_.value) {
+        ASSIGN_OR_RETURN(meant_, ReadEntry(*query, 0, parent_));
+      }
+      if (++steps > kStepsBeforeSeek) break;
     }
-    ASSIGN_OR_RETURN(auto entry, ReadEntry(*query, 0, parent));
-    listed = entry.has_value();
-    if (listed) entries.push_back(std::move(*entry));
+    ASSIGN_OR_RETURN(meant_, ReadEntryAt(database_, parent_, reached, moment_));
+    return Settle();
   }
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return a.cookie < b.cookie; });
-  return entries;
-}
+
+  std::vector<Entry> TakeEntries() { return std::move(entries_); }
+
+ private:
+  // What the last name meant is known. False: the page is full.
+  bool Settle() {
+    if (meant_) entries_.push_back(*std::exchange(meant_, std::nullopt));
+    return entries_.size() < limit_;
+  }
+
+  Database& database_;
+  const InodeId parent_;
+  const std::size_t limit_;
+  const Lsn moment_;
+  std::optional<Entry> meant_;  // by the name being read, as far as it has been read
+  std::vector<Entry> entries_;
+};
 
 }  // namespace
 
@@ -68,32 +90,29 @@ Result<std::optional<Entry>> Catalog::Lookup(InodeId parent, std::string_view na
   return ReadEntryAt(*reader, parent, name, moment);
 }
 
-Result<std::vector<Entry>> Catalog::List(InodeId parent, Cookie after, std::size_t limit, Lsn at) {
+Result<std::vector<Entry>> Catalog::List(InodeId parent, Cookie after, std::size_t limit) {
   std::vector<Entry> entries;
-  if (at == kLsnNow) {
-    const auto reader = impl_->readers.Take();
-    ASSIGN_OR_RETURN(const Query query, reader->Ask(kListNow, parent.value, after, limit));
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool row, query->Step());
-      if (!row) return entries;
-      ASSIGN_OR_RETURN(auto entry, ReadEntry(*query, 0, parent));
-      if (!entry) return BadRow("listing of " + std::to_string(parent.value), "names no inode");
-      entries.push_back(std::move(*entry));
-    }
+  const auto reader = impl_->readers.Take();
+  ASSIGN_OR_RETURN(const Query query, reader->Ask(kListNow, parent.value, after, limit));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (!row) return entries;
+    ASSIGN_OR_RETURN(auto entry, ReadEntry(*query, 0, parent));
+    if (!entry) return BadRow("listing of " + std::to_string(parent.value), "names no inode");
+    entries.push_back(std::move(*entry));
   }
+}
+
+Result<std::vector<Entry>> Catalog::ListThen(InodeId parent, std::string_view after,
+                                             std::size_t limit, Lsn at) {
   const Lsn moment = impl_->Clamp(at);
-  auto listing = impl_->past_listings.Find(parent, moment);
-  if (listing == nullptr) {
-    const auto reader = impl_->readers.Take();
-    ASSIGN_OR_RETURN(auto read, ReadPastListing(*reader, parent, moment));
-    listing = std::make_shared<const std::vector<Entry>>(std::move(read));
-    impl_->past_listings.Keep(parent, moment, listing);
+  const auto reader = impl_->readers.Take();
+  PastPage page(*reader, parent, limit, moment);
+  std::string reached(after);
+  for (bool more = limit > 0; more;) {
+    ASSIGN_OR_RETURN(more, page.ReadOn(reached));
   }
-  auto it =
-      std::upper_bound(listing->begin(), listing->end(), after,
-                       [](Cookie cookie, const Entry& entry) { return cookie < entry.cookie; });
-  for (; it != listing->end() && entries.size() < limit; ++it) entries.push_back(*it);
-  return entries;
+  return page.TakeEntries();
 }
 
 Result<std::vector<std::pair<ChunkIndex, PieceList>>> Catalog::Chunks(BodyId body, ChunkIndex first,

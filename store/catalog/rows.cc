@@ -5,9 +5,6 @@
 namespace varve {
 namespace {
 
-// Rows stepped over before a new seek is worth it: a seek costs about as much as this many steps.
-constexpr int kStepsBeforeSeek = 12;
-
 constexpr std::size_t kLongestNameBytes = 255;
 constexpr std::size_t kLongestTargetBytes = 4095;
 

@@ -26,6 +26,10 @@ Result<PieceList> ReadPieces(ByteSpan blob, BodyId body, ChunkIndex chunk);
 Result<StripeDescriptor> ReadStripe(ByteSpan blob, StripeId id);
 Result<SegmentDescriptor> ReadSegment(ByteSpan blob, SegmentId id);
 
+// Rows of one key stepped over before a new seek is worth it: a seek costs about as much as this
+// many steps.
+inline constexpr int kStepsBeforeSeek = 12;
+
 // Chunks of `body` in first..last that have a state as of `at`, tombstones included, descending.
 // A chunk's versions are stepped over one by one while they are few and leapt over by a new seek
 // when they are many, so neither a wide range nor a long history makes it slow.

@@ -25,10 +25,14 @@ bool IsDirectory(std::uint32_t mode_or_type) { return (mode_or_type & S_IFMT) ==
 Result<std::map<std::string, Entry>> ListAll(const View& view, InodeId directory) {
   std::map<std::string, Entry> all;
   Cookie after = 0;
+  std::string after_name;
   while (true) {
-    ASSIGN_OR_RETURN(std::vector<Entry> page, view.List(directory, after, kPage));
+    ASSIGN_OR_RETURN(std::vector<Entry> page, view.IsNow()
+                                                  ? view.List(directory, after, kPage)
+                                                  : view.ListThen(directory, after_name, kPage));
     if (page.empty()) return all;
     after = page.back().cookie;
+    after_name = page.back().name;
     const bool last = page.size() < kPage;
     for (Entry& entry : page) {
       std::string name = entry.name;

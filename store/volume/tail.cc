@@ -187,19 +187,21 @@ void Tail::OverlayXattrs(InodeId inode, std::vector<std::string>& names) const {
   std::sort(names.begin(), names.end());
 }
 
-void Tail::OverlayEntries(InodeId parent, Cookie after, Cookie upto,
+void Tail::OverlayEntries(InodeId parent, Cookie after, Cookie upto, std::size_t limit,
                           std::vector<Entry>& page) const {
   std::shared_lock lock(mutex_);
   auto it = directories_.find(parent);
   if (it == directories_.end()) return;
   const Directory& directory = it->second;
   std::erase_if(page, [&](const Entry& entry) { return directory.names.contains(entry.name); });
+  std::size_t taken = 0;  // a huge directory may be in the tail as a whole: not for every page
   for (auto live = directory.by_cookie.upper_bound(after);
-       live != directory.by_cookie.end() && live->first <= upto; ++live) {
+       live != directory.by_cookie.end() && live->first <= upto && taken < limit; ++live, ++taken) {
     page.push_back(*directory.names.find(live->second)->second.value);
   }
   std::sort(page.begin(), page.end(),
             [](const Entry& a, const Entry& b) { return a.cookie < b.cookie; });
+  if (page.size() > limit) page.resize(limit);
 }
 
 Tail::ChunkOverlay Tail::GetChunk(BodyId body, ChunkIndex chunk) const {

@@ -39,8 +39,10 @@ class Tail {
   void OverlayXattrs(InodeId inode, std::vector<std::string>& names) const;
 
   // Merges one page of a directory: `page` is what the catalog lists with cookies in (after, upto].
-  // Entries the tail knows better are dropped, its own in that range are added; sorted by cookie.
-  void OverlayEntries(InodeId parent, Cookie after, Cookie upto, std::vector<Entry>& page) const;
+  // Entries the tail knows better are dropped, its own in that range are added; sorted by cookie,
+  // and no more than the first `limit`.
+  void OverlayEntries(InodeId parent, Cookie after, Cookie upto, std::size_t limit,
+                      std::vector<Entry>& page) const;
 
   struct ChunkOverlay {
     bool hides_catalog = false;  // the chunk was emptied or replaced: start from nothing

@@ -10,6 +10,7 @@ namespace varve {
 namespace {
 
 constexpr Cookie kNoUpperBound = std::numeric_limits<Cookie>::max();
+constexpr std::size_t kMostEntriesAtOnce = 4096;
 
 }  // namespace
 
@@ -30,32 +31,43 @@ Result<std::optional<Entry>> View::Lookup(InodeId parent, std::string_view name)
 }
 
 Result<std::vector<Entry>> View::List(InodeId parent, Cookie after, std::size_t limit) const {
-  auto& impl = *volume_->impl_;
-  auto page_of = [&](Cookie from) {
-    return impl.keeper.With(
-        [&](Catalog& catalog) { return catalog.List(parent, from, limit, at_); });
-  };
-  if (!IsNow()) return page_of(after);
+  CHECK(IsNow());
   std::vector<Entry> entries;
   Cookie cursor = after;
-  while (entries.size() < limit) {
-    // The catalog is asked first here, so the tail must not have been trimmed in between.
-    std::vector<Entry> page;
-    Cookie upto = kNoUpperBound;
-    while (true) {
-      const std::uint64_t trims = impl.tail.trims();
-      ASSIGN_OR_RETURN(page, page_of(cursor));
-      upto = page.size() == limit ? page.back().cookie : kNoUpperBound;
-      impl.tail.OverlayEntries(parent, cursor, upto, page);
-      if (impl.tail.trims() == trims) break;
-    }
-    entries.insert(entries.end(), std::make_move_iterator(page.begin()),
-                   std::make_move_iterator(page.end()));
-    if (upto == kNoUpperBound) break;
-    cursor = upto;
+  // Each round asks for twice as much: of what the catalog lists, the tail may have removed nearly
+  // all.
+  for (std::size_t wanted = limit; entries.size() < limit && cursor != kNoUpperBound;
+       wanted = std::min(2 * wanted, std::max(limit, kMostEntriesAtOnce))) {
+    RETURN_IF_ERROR(ListRound(parent, wanted, cursor, entries));
   }
   if (entries.size() > limit) entries.resize(limit);
   return entries;
+}
+
+Status View::ListRound(InodeId parent, std::size_t wanted, Cookie& cursor,
+                       std::vector<Entry>& entries) const {
+  auto& impl = *volume_->impl_;
+  // The catalog is asked first here, so the tail must not have been trimmed in between.
+  while (true) {
+    const std::uint64_t trims = impl.tail.trims();
+    ASSIGN_OR_RETURN(std::vector<Entry> page, impl.keeper.With([&](Catalog& catalog) {
+      return catalog.List(parent, cursor, wanted);
+    }));
+    const Cookie upto = page.size() == wanted ? page.back().cookie : kNoUpperBound;
+    impl.tail.OverlayEntries(parent, cursor, upto, wanted, page);
+    if (impl.tail.trims() != trims) continue;
+    cursor = page.size() == wanted ? page.back().cookie : upto;
+    entries.insert(entries.end(), std::make_move_iterator(page.begin()),
+                   std::make_move_iterator(page.end()));
+    return {};
+  }
+}
+
+Result<std::vector<Entry>> View::ListThen(InodeId parent, std::string_view after,
+                                          std::size_t limit) const {
+  CHECK(!IsNow());
+  return volume_->impl_->keeper.With(
+      [&](Catalog& catalog) { return catalog.ListThen(parent, after, limit, at_); });
 }
 
 Result<bool> View::IsEmptyDirectory(InodeId inode) const {

@@ -25,8 +25,12 @@ class View {
 
   Result<std::optional<InodeAttributes>> GetInode(InodeId inode) const;
   Result<std::optional<Entry>> Lookup(InodeId parent, std::string_view name) const;
-  // At most `limit` entries with cookie > after, by cookie. Fewer than `limit`: there are no more.
+  // Of the present: at most `limit` entries with cookie > after, by cookie. Fewer than `limit`:
+  // there are no more.
   Result<std::vector<Entry>> List(InodeId parent, Cookie after, std::size_t limit) const;
+  // Of the past, the same by name: cookies are in order at present only.
+  Result<std::vector<Entry>> ListThen(InodeId parent, std::string_view after,
+                                      std::size_t limit) const;
   Result<bool> IsEmptyDirectory(InodeId inode) const;
 
   // The chunk's full state (holes absent).
@@ -42,6 +46,11 @@ class View {
   Result<std::vector<std::string>> ListXattrs(InodeId inode) const;
 
  private:
+  // What is left of the next `wanted` entries that the catalog lists after `cursor`, with the
+  // tail's among them; moves `cursor` to where the list is complete.
+  Status ListRound(InodeId parent, std::size_t wanted, Cookie& cursor,
+                   std::vector<Entry>& entries) const;
+
   friend class Volume;
   View(Volume* volume, Lsn at) : volume_(volume), at_(at) {}
   Volume* volume_;

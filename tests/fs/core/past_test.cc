@@ -1,5 +1,7 @@
 // `.snapshots`, moments, versions, snapshots, the log.
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "fs/core/when.h"
 #include "tests/fs/core/filesystem_fixture.h"
@@ -199,7 +201,61 @@ TEST_F(Past, ListingsOfThePastContinueWhereTheyStopped) {
         }));
   }
   fs().ReleaseDirectory(*handle);
+  std::sort(expected.begin(), expected.end());  // the past lists by name
   EXPECT_EQ(names, expected);
+}
+
+TEST_F(Past, OffsetsIntoALongListingMeanTheSameInEveryHandle) {
+  VARVE_ASSERT_OK(MakeDirectory("d"));
+  const NodeId now = Node("d");
+  constexpr std::size_t kFiles = 9001;  // some full pages and a bit
+  for (std::size_t i = 0; i < kFiles; ++i) {
+    VARVE_ASSERT_OK(fs().MakeNode(now, "f" + std::to_string(i), S_IFREG | 0644, 0, caller_));
+  }
+  const NodeId node = Node(Then(Last(), "d"));
+  VARVE_ASSERT_OK(Remove("d/f17"));
+  const auto list = [&](FileHandle handle, std::uint64_t offset) {
+    std::vector<std::pair<std::string, std::uint64_t>> found;
+    VARVE_EXPECT_OK(
+        fs().ListDirectory(handle, offset, List::kNames, [&](const DirectoryEntry& entry) {
+          if (entry.name[0] != '.') found.emplace_back(entry.name, entry.next);
+          return true;
+        }));
+    return found;
+  };
+  const auto open = [&] { return *fs().OpenDirectory(node); };
+  const FileHandle first = open();
+  const auto all = list(first, 0);
+  ASSERT_EQ(all.size(), kFiles);
+  EXPECT_EQ(std::set(all.begin(), all.end()).size(), kFiles);
+  for (const std::size_t seen : {9001u, 9000u, 8193u, 8192u, 4096u, 4095u, 1u, 5000u}) {
+    const FileHandle fresh = open();
+    const std::uint64_t offset = all[seen - 1].second;
+    const std::vector rest(all.begin() + static_cast<std::ptrdiff_t>(seen), all.end());
+    EXPECT_EQ(list(fresh, offset), rest) << seen;
+    EXPECT_EQ(list(first, offset), rest) << seen;
+    fs().ReleaseDirectory(fresh);
+  }
+  fs().ReleaseDirectory(first);
+}
+
+TEST_F(Past, VersionsOfManyFilesAreListedInPages) {
+  VARVE_ASSERT_OK(MakeDirectory("d"));
+  const NodeId now = Node("d");
+  std::set<std::string> expected;
+  for (int i = 0; i < 5000; ++i) {
+    // The first pages are without files.
+    const std::string name = std::to_string(i);
+    if (i < 4200) {
+      VARVE_ASSERT_OK(fs().Symlink(now, name, "nowhere", caller_));
+    } else {
+      VARVE_ASSERT_OK(fs().MakeNode(now, name, S_IFREG | 0644, 0, caller_));
+      expected.insert(name);
+    }
+  }
+  const std::vector<std::string> names = Names("d/.snapshots/versions");
+  EXPECT_EQ(names.size(), expected.size());
+  EXPECT_EQ(std::set(names.begin(), names.end()), expected);
 }
 
 TEST_F(Past, SpeaksToWhomTheOptionSays) {

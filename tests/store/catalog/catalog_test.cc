@@ -1,6 +1,10 @@
 #include "store/catalog/catalog.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
+#include <string>
 
 #include "tests/store/catalog/catalog_fixture.h"
 #include "tests/support/memory_disk.h"
@@ -36,7 +40,7 @@ TEST_F(CatalogTest, IsEmptyWhenNew) {
   EXPECT_FALSE(catalog_->GetInode(kRootInode, kLsnNow)->has_value());
   EXPECT_EQ(*catalog_->LsnAt(1'000'000), Lsn(0));
   EXPECT_FALSE(catalog_->TimeOf(kLsnNow)->has_value());
-  EXPECT_TRUE(catalog_->List(kRootInode, 0, 10, kLsnNow)->empty());
+  EXPECT_TRUE(catalog_->List(kRootInode, 0, 10)->empty());
   EXPECT_TRUE(catalog_->Apply({}).ok());
 }
 
@@ -158,11 +162,12 @@ TEST_F(CatalogTest, EntriesMayExchangeTheirCookies) {
                         PutEntry{kRootInode, Entry{"b", InodeId(6), 0100000, 12}}})});
   Apply({MakeChange(2, {PutEntry{kRootInode, Entry{"a", InodeId(6), 0100000, 12}},
                         PutEntry{kRootInode, Entry{"b", InodeId(5), 0100000, 11}}})});
-  const auto listed = *catalog_->List(kRootInode, 0, 10, kLsnNow);
+  const auto listed = *catalog_->List(kRootInode, 0, 10);
   ASSERT_EQ(listed.size(), 2u);
   EXPECT_EQ(listed[0], (Entry{"b", InodeId(5), 0100000, 11}));
   EXPECT_EQ(listed[1], (Entry{"a", InodeId(6), 0100000, 12}));
-  EXPECT_EQ(*catalog_->List(kRootInode, 0, 10, Lsn(2)), listed);
+  EXPECT_THAT(*catalog_->ListThen(kRootInode, "", 10, Lsn(2)),
+              testing::ElementsAre(listed[1], listed[0]));
   EXPECT_TRUE(catalog_->CheckIntegrity()->empty());
 }
 
@@ -255,15 +260,43 @@ TEST_F(CatalogTest, PagesThroughALargePastListing) {
   }
   changes.push_back(MakeChange(1001, {RemoveEntry{kRootInode, "f500"}}));
   Apply(changes);
-  std::uint64_t next = 1;
-  for (Cookie after = 0;;) {
-    const auto page = *catalog_->List(kRootInode, after, 64, Lsn(800));
-    for (const Entry& entry : page) EXPECT_EQ(entry.cookie, next++);
+  std::set<Cookie> cookies;
+  for (std::string after;;) {
+    const auto page = *catalog_->ListThen(kRootInode, after, 64, Lsn(800));
+    for (const Entry& entry : page) {
+      EXPECT_GT(entry.name, after);
+      after = entry.name;
+      EXPECT_TRUE(cookies.insert(entry.cookie).second) << entry.name;
+    }
     if (page.size() < 64) break;
-    after = page.back().cookie;
   }
-  EXPECT_EQ(next, 801u);
-  EXPECT_EQ(catalog_->List(kRootInode, 0, 5000, kLsnNow)->size(), 999u);
+  EXPECT_EQ(cookies.size(), 800u);
+  EXPECT_EQ(*cookies.rbegin(), 800u);
+  EXPECT_EQ(catalog_->List(kRootInode, 0, 5000)->size(), 999u);
+}
+
+TEST_F(CatalogTest, ListsThePastOfNamesWithALongHistory) {
+  std::vector<Change> changes;
+  for (std::uint64_t i = 1; i <= 300; ++i) {
+    const std::string name(1, static_cast<char>('a' + i % 3));
+    changes.push_back(
+        i % 7 == 0
+            ? MakeChange(i, {RemoveEntry{kRootInode, name}})
+            : MakeChange(i, {PutEntry{kRootInode, Entry{name, InodeId(i + 1), 0100000, i}}}));
+  }
+  Apply(changes);
+  for (std::uint64_t at = 1; at <= 300; ++at) {
+    std::vector<Entry> expected;
+    for (const char* name : {"a", "b", "c"}) {
+      auto entry = *catalog_->Lookup(kRootInode, name, Lsn(at));
+      if (entry) expected.push_back(*std::move(entry));
+    }
+    EXPECT_EQ(*catalog_->ListThen(kRootInode, "", 10, Lsn(at)), expected) << "@" << at;
+    if (expected.size() < 2) continue;
+    EXPECT_EQ(*catalog_->ListThen(kRootInode, "", 1, Lsn(at)), std::vector{expected[0]});
+    EXPECT_EQ(*catalog_->ListThen(kRootInode, expected[0].name, 1, Lsn(at)),
+              std::vector{expected[1]});
+  }
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ Result<InodeId> MakeDirectory(Volume& volume, InodeId parent, const std::string&
 // Every path below `directory` with what it holds.
 void Collect(const View& view, InodeId directory, const std::string& path,
              std::map<std::string, std::string>& tree) {
-  auto entries = view.List(directory, 0, 10000);
+  auto entries =
+      view.IsNow() ? view.List(directory, 0, 10000) : view.ListThen(directory, "", 10000);
   ASSERT_TRUE(entries.ok()) << entries.error().message();
   for (const Entry& entry : *entries) {
     auto attributes = view.GetInode(entry.inode);

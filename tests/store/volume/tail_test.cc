@@ -105,15 +105,19 @@ TEST(Tail, MergesItsEntriesIntoThePagesOfADirectory) {
                              {"b", InodeId{6}, S_IFREG, 11},
                              {"c", InodeId{7}, S_IFREG, 12},
                              {"d", InodeId{7}, S_IFREG, 20}};
-  tail.OverlayEntries(kDirectory, 0, 20, page);
+  tail.OverlayEntries(kDirectory, 0, 20, 10, page);
   std::vector<std::string> names;
   for (const Entry& entry : page) names.push_back(entry.name);
   EXPECT_EQ(names, (std::vector<std::string>{"a", "n", "d"}));
   std::vector<Entry> rest;
-  tail.OverlayEntries(kDirectory, 20, 100, rest);
+  tail.OverlayEntries(kDirectory, 20, 100, 10, rest);
   ASSERT_EQ(rest.size(), 1u);
   EXPECT_EQ(rest[0].name, "c");
   EXPECT_EQ(rest[0].inode, InodeId{8});
+  std::vector<Entry> first;
+  tail.OverlayEntries(kDirectory, 0, 100, 1, first);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].name, "n");
 }
 
 TEST(Tail, MergesXattrNames) {
