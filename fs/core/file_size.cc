@@ -95,18 +95,23 @@ Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint6
   if (allocates) {
     RETURN_IF_ERROR(core_.volume().CheckSpace(core_.dirty_bytes() + length));
   }
-  if (mode == AllocateMode::kKeepSize || (allocates && end <= state->attributes.size)) return {};
+  const bool resizes = grows && end > state->attributes.size;
+  if (allocates && !resizes && state->IsDirty()) {
+    // Only the times move, and go on their way with what has been written.
+    state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
+    return {};
+  }
   RETURN_IF_ERROR(core_.Cut(file->inode));
 
   InodeAttributes attributes = state->attributes;
   const std::uint64_t old_size = attributes.size;
   attributes.mtime_ns = attributes.ctime_ns = core_.Now();
-  if (grows) attributes.size = std::max(attributes.size, end);
+  if (resizes) attributes.size = end;
   if (!allocates && offset < old_size) {
     return PunchHole(file->inode, attributes, offset, std::min(end, old_size));
   }
   Change change;
-  change.kind = ChangeKind::kTruncate;
+  change.kind = resizes ? ChangeKind::kTruncate : ChangeKind::kAttributes;
   change.operations.push_back(PutInode{file->inode, std::move(attributes)});
   RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
   return {};

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "fs/fuse/reply.h"
+#include "fs/fuse/set_ids.h"
 
 namespace varve::fuse_ops {
 namespace {
@@ -55,6 +56,17 @@ void FillFileInfo(const OpenResult& open, fuse_file_info* file) {
   file->keep_cache = open.keep_cache ? 1 : 0;
 }
 
+// Before a file is truncated by being opened.
+Status DropSetIds(fuse_req_t req, Filesystem& filesystem, NodeId node) {
+  ASSIGN_OR_RETURN(const std::optional<std::uint32_t> mode,
+                   ModeWhenTruncated(req, filesystem, node));
+  if (!mode) return {};
+  SetAttributes set;
+  set.mode = *mode;
+  RETURN_IF_ERROR(filesystem.Set(node, set, CallerOf(req)));
+  return {};
+}
+
 std::optional<AllocateMode> ToAllocateMode(int mode) {
   switch (mode) {
     case 0:
@@ -91,6 +103,10 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
 
 void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
   AnswerLook(req, "open", [&](Filesystem& filesystem) {
+    if (file->flags & O_TRUNC) {
+      const Status dropped = DropSetIds(req, filesystem, NodeId(node));
+      if (!dropped.ok()) return ReplyError(req, dropped.error());
+    }
     const auto result = filesystem.Open(NodeId(node), OpenFlags(req, *file));
     if (!result.ok()) return ReplyError(req, result.error());
     FillFileInfo(*result, file);

@@ -2,10 +2,13 @@
 #include <fuse_lowlevel.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 
 #include "fs/fuse/reply.h"
+#include "fs/fuse/set_ids.h"
 
 // Flags of renameat2(2), for a libc that does not show them.
 #ifndef RENAME_NOREPLACE
@@ -20,7 +23,12 @@ namespace {
 
 constexpr std::string_view kSnapshotsName = ".snapshots";
 
-TimeNs ToNs(const timespec& time) { return TimeNs{time.tv_sec} * kNsPerSecond + time.tv_nsec; }
+// What is before 1677 or after 2262 becomes the first or the last second that can be kept.
+TimeNs ToNs(const timespec& time) {
+  constexpr TimeNs kLastSecond = std::numeric_limits<TimeNs>::max() / kNsPerSecond - 1;
+  const TimeNs second = std::clamp(TimeNs{time.tv_sec}, -kLastSecond, kLastSecond);
+  return second * kNsPerSecond + (second == time.tv_sec ? time.tv_nsec : 0);
+}
 
 TimeNs NowNs() {
   timespec now{};
@@ -108,8 +116,13 @@ void GetAttr(fuse_req_t req, fuse_ino_t node, fuse_file_info* /*file*/) {
 void SetAttr(fuse_req_t req, fuse_ino_t node, struct stat* attr, int to_set,
              fuse_file_info* /*file*/) {
   AnswerLook(req, "setattr", [&](Filesystem& filesystem) {
-    ReplyAttributes(req,
-                    filesystem.Set(NodeId(node), ToSetAttributes(*attr, to_set), CallerOf(req)));
+    SetAttributes set = ToSetAttributes(*attr, to_set);
+    if (set.size) {
+      const auto mode = ModeWhenTruncated(req, filesystem, NodeId(node));
+      if (!mode.ok()) return ReplyError(req, mode.error());
+      if (*mode) set.mode = **mode;
+    }
+    ReplyAttributes(req, filesystem.Set(NodeId(node), set, CallerOf(req)));
   });
 }
 
@@ -189,6 +202,12 @@ void StatFs(fuse_req_t req, fuse_ino_t /*node*/) {
 void SetXattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* value,
               std::size_t size, int flags) {
   Answer(req, "setxattr", [&](Filesystem& filesystem) {
+    if ((flags & XATTR_CREATE) && (flags & XATTR_REPLACE)) {
+      // It is there or it is not: one of the two wishes always fails.
+      const auto old = filesystem.GetXattr(NodeId(node), name);
+      fuse_reply_err(req, old.ok() ? EEXIST : XattrErrnoOf(old.error()));
+      return;
+    }
     XattrMode mode = XattrMode::kSet;
     if (flags & XATTR_CREATE) mode = XattrMode::kCreate;
     if (flags & XATTR_REPLACE) mode = XattrMode::kReplace;
@@ -214,6 +233,8 @@ void ListXattr(fuse_req_t req, fuse_ino_t node, std::size_t size) {
     if (!names.ok()) return ReplyError(req, names.error());
     std::string list;
     for (const std::string& name : *names) {
+      // Only those who may read them are told of them.
+      if (name.starts_with("trusted.") && CallerOf(req).uid != 0) continue;
       list += name;
       list += '\0';
     }
