@@ -18,6 +18,11 @@ std::string Quoted(std::string_view name) { return "'" + std::string(name) + "'"
 
 }  // namespace
 
+blkcnt_t BlocksOf(std::uint64_t bytes) {
+  const std::uint64_t blocks = bytes / kBlockBytes + (bytes % kBlockBytes != 0);
+  return static_cast<blkcnt_t>(blocks * (kBlockBytes / 512));
+}
+
 struct stat ToStat(InodeId inode, const InodeAttributes& attributes) {
   struct stat out{};
   out.st_ino = inode.value;
@@ -29,9 +34,7 @@ struct stat ToStat(InodeId inode, const InodeAttributes& attributes) {
   out.st_size = static_cast<off_t>(attributes.size);
   out.st_blksize = kPreferredIoBytes;
   if (S_ISREG(attributes.mode)) {
-    const std::uint64_t blocks =
-        attributes.size / kBlockBytes + (attributes.size % kBlockBytes != 0);
-    out.st_blocks = static_cast<blkcnt_t>(blocks * (kBlockBytes / 512));
+    out.st_blocks = BlocksOf(attributes.size);
   }
   out.st_atim = ToTimespec(attributes.atime_ns);
   out.st_mtim = ToTimespec(attributes.mtime_ns);

@@ -16,6 +16,9 @@ inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::uint32_t kBlockBytes = 4096;  // what st_blocks is rounded up to
 inline constexpr std::uint32_t kPreferredIoBytes = 64 * 1024;
 
+// Of so many bytes, in units of 512.
+blkcnt_t BlocksOf(std::uint64_t bytes);
+// The blocks are those of a file without holes.
 struct stat ToStat(InodeId inode, const InodeAttributes& attributes);
 // Attributes of a node of the present.
 NodeAttributes ToNode(InodeId inode, const InodeAttributes& attributes);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "fs/core/attributes.h"
+
 namespace varve {
 
 Result<Gate::Visit> Core::BeginChange() {
@@ -31,6 +33,31 @@ Result<InodeAttributes> Core::LoadDirectory(InodeId inode) {
                  "directory " + std::to_string(inode.value) + " has been removed");
   }
   return attributes;
+}
+
+Result<NodeAttributes> Core::Describe(InodeId inode, const InodeAttributes& attributes) {
+  NodeAttributes node = ToNode(inode, attributes);
+  if (!attributes.sparse) return node;
+  const Gate::Visit look = BeginLook();
+  std::uint64_t dirty_bytes = 0;
+  Lsn last_change;
+  {
+    const InodeLocks::Shared lock(locks_, inode);
+    if (const FileState* state = states_.Find(inode)) {
+      dirty_bytes = state->buffer.bytes();
+      last_change = state->last_change;
+    }
+  }
+  RETURN_IF_ERROR(CountBlocks(volume_.Now(), attributes, node.stat, dirty_bytes, last_change));
+  return node;
+}
+
+Status Core::CountBlocks(const View& view, const InodeAttributes& attributes, struct stat& stat,
+                         std::uint64_t dirty_bytes, Lsn last_change) {
+  if (!S_ISREG(attributes.mode) || !attributes.sparse) return {};
+  ASSIGN_OR_RETURN(const std::uint64_t data, data_counts_.Of(view, attributes, last_change));
+  stat.st_blocks = BlocksOf(std::min(data + dirty_bytes, attributes.size));
+  return {};
 }
 
 Result<Lsn> Core::Commit(Change change) {
@@ -71,11 +98,16 @@ Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {
 Status Core::Cut(InodeId inode) {
   FileState* state = states_.Find(inode);
   // Nobody will ever see a version of a file without a name: its bytes wait for the last close.
-  if (state == nullptr || !state->IsDirty() || state->attributes.nlink == 0) return {};
+  if (state == nullptr || state->attributes.nlink == 0) return {};
+  return CutState(*state);
+}
+
+Status Core::CutState(FileState& state) {
+  if (!state.IsDirty()) return {};
   Change change;
   change.kind = ChangeKind::kWrite;
-  change.operations.push_back(PutInode{inode, state->attributes});
-  RETURN_IF_ERROR(CommitWithDirty(state, std::move(change)));
+  change.operations.push_back(PutInode{state.inode, state.attributes});
+  RETURN_IF_ERROR(CommitWithDirty(&state, std::move(change)));
   return {};
 }
 
@@ -136,12 +168,8 @@ Status Core::CutDownTo(std::uint64_t bytes) {
     if (dirty_bytes_ <= bytes) break;
     const InodeLocks::Exclusive lock(locks_, {dirty.inode});
     FileState* state = states_.Find(dirty.inode);
-    if (state == nullptr || !state->IsDirty()) continue;
-    // Memory is short: files without a name are cut as well.
-    Change change;
-    change.kind = ChangeKind::kWrite;
-    change.operations.push_back(PutInode{dirty.inode, state->attributes});
-    RETURN_IF_ERROR(CommitWithDirty(state, std::move(change)));
+    if (state == nullptr) continue;
+    RETURN_IF_ERROR(CutState(*state));  // memory is short: files without a name are cut as well
     states_.DropIfIdle(*state);
   }
   return {};

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "fs/core/data_counts.h"
 #include "fs/core/file_state.h"
 #include "fs/core/filesystem.h"
 #include "fs/core/gate.h"
@@ -45,6 +46,14 @@ class Core {
   // The same, and kNotDirectory / kNotFound (removed) unless it is a directory in the tree.
   Result<InodeAttributes> LoadDirectory(InodeId inode);
 
+  // --- Without locks and gates ---
+  // What stat(2) says of a node of the present.
+  Result<NodeAttributes> Describe(InodeId inode, const InodeAttributes& attributes);
+  // Sets the blocks of `stat`, a file of that view: data only, holes take none. `dirty_bytes` and
+  // `last_change` are those of a file that is open in the present.
+  Status CountBlocks(const View& view, const InodeAttributes& attributes, struct stat& stat,
+                     std::uint64_t dirty_bytes = 0, Lsn last_change = Lsn{});
+
   // --- Under the exclusive locks of all inodes that are put or removed, inside the writers' gate
   // ---
   Result<Lsn> Commit(Change change);
@@ -53,6 +62,8 @@ class Core {
   Result<Lsn> CommitWithDirty(FileState* state, Change change);
   // A version of its own of what is dirty; nothing to do if it is clean or the inode unlinked.
   Status Cut(InodeId inode);
+  // The same whether or not it has a name: when its bytes are wanted in the volume.
+  Status CutState(FileState& state);
   // Adds to the buffer, keeping count.
   void AddDirty(FileState& state, std::uint64_t offset, ByteSpan bytes);
   // Forgets what is dirty: the inode is gone.
@@ -91,6 +102,7 @@ class Core {
   std::mutex snapshot_mutex_;
   InodeLocks locks_;
   FileStates states_;
+  DataCounts data_counts_;
   std::atomic<bool> refusing_{false};
   std::atomic<std::uint64_t> dirty_bytes_{0};
   Synchronized<std::map<InodeId, std::chrono::steady_clock::time_point>> dirty_since_;

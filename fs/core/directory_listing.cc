@@ -48,7 +48,7 @@ Result<bool> DirectoryListing::VisitPresent(const Entry& entry, List list, const
       if (attributes.error().code() == ErrorCode::kStale) return true;  // removed meanwhile
       return attributes.error();
     }
-    out.attributes = ToNode(entry.inode, *attributes);
+    ASSIGN_OR_RETURN(out.attributes, core_.Describe(entry.inode, *attributes));
   } else {
     out.attributes.node = NodeId(entry.inode.value);
     out.attributes.stat.st_ino = entry.inode.value;

@@ -168,6 +168,7 @@ Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offse
     FileState* state = core_.states().Find(file->inode);
     CHECK(state != nullptr, "an open file has a state");
     core_.AddDirty(*state, offset, bytes);
+    state->attributes.sparse |= offset > state->attributes.size;
     state->attributes.size = std::max(state->attributes.size, offset + bytes.size());
     state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
     if (state->buffer.full_chunk_bytes() >= kStreamBytes) {
@@ -236,12 +237,7 @@ Result<std::uint64_t> FileOperations::SeekTo(FileHandle handle, Filesystem::Seek
   const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
   FileState* state = core_.states().Find(file->inode);
   CHECK(state != nullptr, "an open file has a state");
-  if (state->IsDirty()) {
-    Change change;
-    change.kind = ChangeKind::kWrite;
-    change.operations.push_back(PutInode{file->inode, state->attributes});
-    RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
-  }
+  RETURN_IF_ERROR(core_.CutState(*state));
   return seek(core_.volume().Now(), state->attributes);
 }
 

@@ -29,11 +29,17 @@ class FileOperations {
   void Release(FileHandle handle);
   Status Sync(FileHandle handle);
   Status Allocate(FileHandle handle, AllocateMode mode, std::uint64_t offset, std::uint64_t length);
+  using FileRange = Filesystem::FileRange;
+  Result<std::uint64_t> CopyRange(const FileRange& from, const FileRange& to, std::uint64_t length);
   Result<std::uint64_t> SeekTo(FileHandle handle, Filesystem::Seek what, std::uint64_t offset);
 
  private:
   Result<std::size_t> ReadPresent(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
   Result<std::size_t> ReadPast(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
+  // Steps of CopyRange: the answer is how far they came, 0 when there is nothing to be done so.
+  Result<std::uint64_t> CloneRange(const FileRange& from, const FileRange& to,
+                                   std::uint64_t length);
+  Result<std::uint64_t> CopyBytes(const FileRange& from, const FileRange& to, std::uint64_t length);
   Status CutAndSync(InodeId inode);
   // Sets *attributes to `size` and appends what that does to the body. Under the exclusive lock,
   // the file being clean.

@@ -73,6 +73,7 @@ void FileOperations::AppendTruncate(std::uint64_t size, InodeAttributes* attribu
     }
     change.operations.push_back(CutChunks{attributes->body, within != 0 ? chunk + 1 : chunk});
   }
+  attributes->sparse = size != 0 && (attributes->sparse || size > attributes->size);
   attributes->size = size;
   attributes->mtime_ns = attributes->ctime_ns = core_.Now();
 }
@@ -107,6 +108,7 @@ Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint6
   const std::uint64_t old_size = attributes.size;
   attributes.mtime_ns = attributes.ctime_ns = core_.Now();
   if (resizes) attributes.size = end;
+  attributes.sparse |= resizes || !allocates;
   if (!allocates && offset < old_size) {
     return PunchHole(file->inode, attributes, offset, std::min(end, old_size));
   }
@@ -120,12 +122,8 @@ Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint6
 Status FileOperations::PunchHole(InodeId inode, const InodeAttributes& attributes,
                                  std::uint64_t from, std::uint64_t to) {
   FileState* state = core_.states().Find(inode);
-  if (state->IsDirty()) {  // without a name: not cut before, but it must not lie over the hole
-    Change dirty;
-    dirty.kind = ChangeKind::kWrite;
-    dirty.operations.push_back(PutInode{inode, state->attributes});
-    RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(dirty)));
-  }
+  // What is dirty of a file without a name was not cut before, but must not lie over the hole.
+  RETURN_IF_ERROR(core_.CutState(*state));
   const View now = core_.volume().Now();
   Change change;
   change.kind = ChangeKind::kWrite;

@@ -51,7 +51,7 @@ Result<NodeAttributes> Filesystem::Lookup(NodeId parent, std::string_view name,
     found = entry->inode;
   }
   const Result<InodeAttributes> attributes = impl_->files.GetAttributes(found);
-  if (attributes.ok()) return ToNode(found, *attributes);
+  if (attributes.ok()) return impl_->core.Describe(found, *attributes);
   // Removed between the two looks: then the name means nothing now.
   return attributes.error().code() == ErrorCode::kStale ? NoSuchName(name) : attributes.error();
 }
@@ -64,7 +64,7 @@ Result<NodeAttributes> Filesystem::GetAttributes(NodeId node) {
   if (!IsPastNode(node)) {
     const InodeId inode(node.value);
     ASSIGN_OR_RETURN(const InodeAttributes attributes, impl_->files.GetAttributes(inode));
-    return ToNode(inode, attributes);
+    return impl_->core.Describe(inode, attributes);
   }
   ASSIGN_OR_RETURN(const PastNode past, impl_->past.Find(node));
   ASSIGN_OR_RETURN(const struct stat stat, impl_->past.GetStat(past));
@@ -74,7 +74,7 @@ Result<NodeAttributes> Filesystem::GetAttributes(NodeId node) {
 Result<NodeAttributes> Filesystem::Set(NodeId node, const SetAttributes& set, const Caller&) {
   ASSIGN_OR_RETURN(const InodeId inode, impl_->Present(node));
   ASSIGN_OR_RETURN(const InodeAttributes attributes, impl_->files.Set(inode, set));
-  return ToNode(inode, attributes);
+  return impl_->core.Describe(inode, attributes);
 }
 
 Result<std::string> Filesystem::ReadLink(NodeId node) {

@@ -141,6 +141,14 @@ class Filesystem {
   void Release(FileHandle handle);
   Status Sync(FileHandle handle, SyncMode mode);
   Status Allocate(FileHandle handle, AllocateMode mode, std::uint64_t offset, std::uint64_t length);
+  // copy_file_range(2): the answer is the bytes copied, fewer than `length` at the source's end or
+  // after a good part of a long copy. Whole chunks that lie alike in both are cloned, at a cost
+  // that does not depend on their number; from a file of the past too.
+  struct FileRange {
+    FileHandle file;
+    std::uint64_t offset = 0;
+  };
+  Result<std::uint64_t> CopyRange(const FileRange& from, const FileRange& to, std::uint64_t length);
   enum class Seek { kData, kHole };
   Result<std::uint64_t> SeekTo(FileHandle handle, Seek what, std::uint64_t offset);
 

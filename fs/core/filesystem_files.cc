@@ -77,6 +77,11 @@ Status Filesystem::Allocate(FileHandle handle, AllocateMode mode, std::uint64_t 
   return impl_->files.Allocate(handle, mode, offset, length);
 }
 
+Result<std::uint64_t> Filesystem::CopyRange(const FileRange& from, const FileRange& to,
+                                            std::uint64_t length) {
+  return impl_->files.CopyRange(from, to, length);
+}
+
 Result<std::uint64_t> Filesystem::SeekTo(FileHandle handle, Seek what, std::uint64_t offset) {
   return impl_->files.SeekTo(handle, what, offset);
 }

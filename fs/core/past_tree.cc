@@ -68,7 +68,12 @@ Result<struct stat> PastTree::GetStat(const PastNode& node) {
   if (node.kind == PastNode::Kind::kThen) {
     ASSIGN_OR_RETURN(InodeAttributes attributes, GetInode(node));
     attributes.mode &= ~kStrippedBits;
-    return ToStat(InodeId(PastInodeNumber(node)), attributes);
+    struct stat stat = ToStat(InodeId(PastInodeNumber(node)), attributes);
+    if (attributes.sparse) {
+      ASSIGN_OR_RETURN(const View view, core_.volume().At(node.at));
+      RETURN_IF_ERROR(core_.CountBlocks(view, attributes, stat));
+    }
+    return stat;
   }
   InodeAttributes attributes;
   {

@@ -172,6 +172,22 @@ void Allocate(fuse_req_t req, fuse_ino_t /*node*/, int mode, off_t offset, off_t
   });
 }
 
+void CopyRange(fuse_req_t req, fuse_ino_t /*from*/, off_t from_offset, fuse_file_info* from_file,
+               fuse_ino_t /*to*/, off_t to_offset, fuse_file_info* to_file, std::size_t length,
+               int flags) {
+  Answer(req, "copy_file_range", [&](Filesystem& filesystem) {
+    if (flags != 0) {
+      fuse_reply_err(req, EINVAL);
+      return;
+    }
+    const auto count = filesystem.CopyRange(
+        {FileHandle(from_file->fh), static_cast<std::uint64_t>(from_offset)},
+        {FileHandle(to_file->fh), static_cast<std::uint64_t>(to_offset)}, length);
+    if (!count.ok()) return ReplyError(req, count.error());
+    fuse_reply_write(req, *count);
+  });
+}
+
 void Seek(fuse_req_t req, fuse_ino_t /*node*/, off_t offset, int whence, fuse_file_info* file) {
   Answer(req, "lseek", [&](Filesystem& filesystem) {
     if (whence != SEEK_DATA && whence != SEEK_HOLE) {

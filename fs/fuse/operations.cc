@@ -75,6 +75,7 @@ fuse_lowlevel_ops MakeTable() {
   ops.release = fuse_ops::Release;
   ops.fsync = fuse_ops::Fsync;
   ops.fallocate = fuse_ops::Allocate;
+  ops.copy_file_range = fuse_ops::CopyRange;
   ops.lseek = fuse_ops::Seek;
   ops.opendir = fuse_ops::OpenDirectory;
   ops.readdir = fuse_ops::ReadDirectory;

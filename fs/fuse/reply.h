@@ -105,6 +105,9 @@ void Release(fuse_req_t req, fuse_ino_t node, fuse_file_info* file);
 void Fsync(fuse_req_t req, fuse_ino_t node, int data_only, fuse_file_info* file);
 void Allocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
               fuse_file_info* file);
+void CopyRange(fuse_req_t req, fuse_ino_t from, off_t from_offset, fuse_file_info* from_file,
+               fuse_ino_t to, off_t to_offset, fuse_file_info* to_file, std::size_t length,
+               int flags);
 void Seek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, fuse_file_info* file);
 
 void OpenDirectory(fuse_req_t req, fuse_ino_t node, fuse_file_info* file);

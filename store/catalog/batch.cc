@@ -160,6 +160,46 @@ Status Batch::Do(const CutChunks& op) {
   return {};
 }
 
+Result<std::map<ChunkIndex, PieceList>> Batch::ChunkStates(BodyId body, ChunkIndex first,
+                                                           std::uint64_t count, Lsn at) {
+  const ChunkIndex last = first + count - 1;
+  std::map<ChunkIndex, PieceList> states;
+  ASSIGN_OR_RETURN(auto stored, ReadChunkStates(database_, body, first, last, at, Load::kPieces));
+  for (auto& state : stored) {
+    if (!state.empty) states.emplace(state.chunk, std::move(state.pieces));
+  }
+  if (at != kLsnNow) return states;
+  for (auto it = chunk_states_.lower_bound({body.value, first});
+       it != chunk_states_.end() && it->first <= std::pair(body.value, last); ++it) {
+    if (it->second.empty()) {
+      states.erase(it->first.second);
+    } else {
+      states[it->first.second] = it->second;
+    }
+  }
+  return states;
+}
+
+Status Batch::Do(const CloneChunks& op) {
+  RETURN_IF_ERROR(NoteId(op.from.value));
+  RETURN_IF_ERROR(NoteId(op.to.value));
+  if (std::max(op.from_first, op.to_first) >= kLargestKey - op.count) {
+    return Error(ErrorCode::kInvalidArgument, "a chunk beyond any file");
+  }
+  ASSIGN_OR_RETURN(const auto source,
+                   ChunkStates(op.from, op.from_first, op.count, op.at ? op.at : kLsnNow));
+  ASSIGN_OR_RETURN(const auto before, ChunkStates(op.to, op.to_first, op.count, kLsnNow));
+  const auto put = [&](ChunkIndex chunk, const PieceList& pieces) {
+    chunk_states_[{op.to.value, chunk}] = pieces;
+    AddChunkRow(op.to, chunk, pieces);
+  };
+  for (const auto& [chunk, pieces] : before) {
+    if (!source.contains(chunk - op.to_first + op.from_first)) put(chunk, {});
+  }
+  for (const auto& [chunk, pieces] : source) put(chunk - op.from_first + op.to_first, pieces);
+  return {};
+}
+
 Status Batch::Do(const PutSnapshot& op) {
   return database_.Run(kPutSnapshot, std::string_view(op.name), op.lsn.value, op.time_ns);
 }

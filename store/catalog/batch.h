@@ -83,6 +83,7 @@ class Batch {
   Status Do(const WriteChunk& op);
   Status Do(const PutChunk& op);
   Status Do(const CutChunks& op);
+  Status Do(const CloneChunks& op);
   Status Do(const PutSnapshot& op);
   Status Do(const RemoveSnapshot& op);
   Status Do(const PutSegment& op);
@@ -91,6 +92,10 @@ class Batch {
   // Remembers the highest, and refuses what SQLite's signed keys cannot hold.
   Status NoteId(std::uint64_t id);
   Result<PieceList*> ChunkState(BodyId body, ChunkIndex chunk);
+  // The states that are not empty of `count` chunks from `first` on: as of `at`, which is before
+  // this batch, or with kLsnNow the latest, what this batch did included.
+  Result<std::map<ChunkIndex, PieceList>> ChunkStates(BodyId body, ChunkIndex first,
+                                                      std::uint64_t count, Lsn at);
   void AddChunkRow(BodyId body, ChunkIndex chunk, const PieceList& pieces);
   // Orphans: `last` is an inode's last row in this batch.
   Status SettleOrphan(const InodeRow& last);

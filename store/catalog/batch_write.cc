@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kInsertInode =
     "INSERT INTO inode (ino, from_lsn, " VARVE_INODE_COLUMNS
-    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 constexpr const char* kInsertInodeTombstone = "INSERT INTO inode (ino, from_lsn) VALUES (?1, ?2)";
 constexpr const char* kInsertOrphan = "INSERT OR IGNORE INTO orphan (ino) VALUES (?1)";
 constexpr const char* kDeleteOrphan = "DELETE FROM orphan WHERE ino = ?1";
@@ -66,10 +66,10 @@ Status Batch::WriteInodes() {
   for (std::size_t i = 0; i < inodes_.size(); ++i) {
     const InodeRow& row = inodes_[i];
     if (const InodeAttributes* a = row.attributes; a != nullptr) {
-      RETURN_IF_ERROR(database_.Run(kInsertInode, row.inode, row.lsn, a->mode, a->uid, a->gid,
-                                    a->nlink, Bits(a->size), Bits(a->rdev), a->atime_ns,
-                                    a->mtime_ns, a->ctime_ns, a->birth_ns, a->body.value,
-                                    a->parent.value, std::string_view(a->target)));
+      RETURN_IF_ERROR(database_.Run(
+          kInsertInode, row.inode, row.lsn, a->mode, a->uid, a->gid, a->nlink, Bits(a->size),
+          Bits(a->rdev), a->atime_ns, a->mtime_ns, a->ctime_ns, a->birth_ns, a->body.value,
+          a->parent.value, std::string_view(a->target), std::int64_t{a->sparse}));
     } else {
       RETURN_IF_ERROR(database_.Run(kInsertInodeTombstone, row.inode, row.lsn));
     }

@@ -84,8 +84,9 @@ class Catalog {
   // Folds SQLite's log into the database and closes it, so that one object is left.
   ~Catalog();
 
-  // Applies changes in LSN order in one transaction; those <= applied_lsn() are skipped. Every
-  // pending extent must have a place (CHECK). All or nothing.
+  // Applies changes in LSN order; those <= applied_lsn() are skipped. Every pending extent must
+  // have a place (CHECK). One transaction, but several if they clone more than kMaxCloneChunks
+  // chunks together, so that memory is bounded; after an error a prefix of the changes is in.
   Status Apply(std::span<const Change* const> changes);
   Lsn applied_lsn() const;
   TimeNs applied_time_ns() const;  // of that change
@@ -157,6 +158,8 @@ class Catalog {
   Result<std::uint64_t> ComputeDigest();
 
  private:
+  Status ApplyTogether(std::span<const Change* const> changes);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -24,17 +24,29 @@ class Rollback {
 }  // namespace
 
 Status Catalog::Apply(std::span<const Change* const> changes) {
-  Impl& impl = *impl_;
-  std::lock_guard lock(impl.writer_mutex);
+  std::lock_guard lock(impl_->writer_mutex);
   const Lsn applied = applied_lsn();
   while (!changes.empty() && changes.front()->lsn <= applied) changes = changes.subspan(1);
-  if (changes.empty()) return {};
+  while (!changes.empty()) {
+    // What is cloned from the past must be in the tables: nothing of it in the same transaction.
+    std::uint64_t cloned = ClonedChunks(*changes.front());
+    std::size_t count = 1;
+    while (count < changes.size() && cloned < kMaxCloneChunks && !ClonesThePast(*changes[count])) {
+      cloned += ClonedChunks(*changes[count++]);
+    }
+    RETURN_IF_ERROR(ApplyTogether(changes.first(count)));
+    changes = changes.subspan(count);
+  }
+  return {};
+}
 
+Status Catalog::ApplyTogether(std::span<const Change* const> changes) {
+  Impl& impl = *impl_;
   Database& database = *impl.writer;
   if (impl.vfs->log_bytes() > kLogLimitBytes) RETURN_IF_ERROR(impl.FoldLogLocked());
   RETURN_IF_ERROR(database.Run("BEGIN IMMEDIATE"));
   Rollback rollback(database);
-  Batch batch(database, {applied, applied_time_ns(), highest_id()}, impl.orphans);
+  Batch batch(database, {applied_lsn(), applied_time_ns(), highest_id()}, impl.orphans);
   for (const Change* change : changes) RETURN_IF_ERROR(batch.Add(*change));
   RETURN_IF_ERROR(batch.Write());
   RETURN_IF_ERROR(database.Run("COMMIT"));

@@ -56,7 +56,8 @@ Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int 
   attributes.birth_ns = row.Int(column++);
   attributes.body = BodyId(row.U64(column++));
   attributes.parent = InodeId(row.U64(column++));
-  attributes.target = row.Text(column);
+  attributes.target = row.Text(column++);
+  attributes.sparse = row.Int(column) != 0;
   if (attributes.target.size() > kLongestTargetBytes) return bad("a link's target too long");
   return std::optional<InodeAttributes>(std::move(attributes));
 }

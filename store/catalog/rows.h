@@ -17,7 +17,7 @@ Error BadRow(const std::string& row, const std::string& why);
 // The columns of an inode's attributes, to be selected from `first_column` on.
 #define VARVE_INODE_COLUMNS                                                                   \
   "mode, uid, gid, nlink, size, rdev, atime_ns, mtime_ns, ctime_ns, birth_ns, body, parent, " \
-  "target"
+  "target, sparse"
 Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int first_column,
                                                       InodeId inode);
 // From columns name, ino, type, cookie; nothing for a tombstone.

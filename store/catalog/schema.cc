@@ -20,7 +20,7 @@ constexpr const char* kTables[] = {
     "  ino INTEGER NOT NULL, from_lsn INTEGER NOT NULL, mode INTEGER, uid INTEGER, gid INTEGER,"
     "  nlink INTEGER, size INTEGER, rdev INTEGER, atime_ns INTEGER, mtime_ns INTEGER,"
     "  ctime_ns INTEGER, birth_ns INTEGER, body INTEGER, parent INTEGER, target BLOB,"
-    "  PRIMARY KEY (ino, from_lsn)) STRICT, WITHOUT ROWID",
+    "  sparse INTEGER, PRIMARY KEY (ino, from_lsn)) STRICT, WITHOUT ROWID",
     // Tombstone: ino is 0.
     "CREATE TABLE entry ("
     "  parent INTEGER NOT NULL, name BLOB NOT NULL, from_lsn INTEGER NOT NULL,"

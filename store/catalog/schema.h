@@ -9,7 +9,7 @@
 namespace varve {
 
 inline constexpr std::int64_t kCatalogApplicationId = 0x56415256;  // 'VARV'
-inline constexpr std::int64_t kCatalogVersion = 1;
+inline constexpr std::int64_t kCatalogVersion = 2;
 
 // How far the catalog has got; one row, moved in the transaction that moves the rest.
 struct CatalogProgress {

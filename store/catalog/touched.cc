@@ -25,6 +25,8 @@ struct Touched {
   void Add(const WriteChunk& op) { chunks.emplace_back(op.body.value, op.chunk); }
   void Add(const PutChunk& op) { chunks.emplace_back(op.body.value, op.chunk); }
   void Add(const CutChunks& op) { cuts.emplace_back(op.body.value, op.first); }
+  // Said as a cut: everything from there on may have changed.
+  void Add(const CloneChunks& op) { cuts.emplace_back(op.to.value, op.to_first); }
   void Add(const PutSnapshot&) {}
   void Add(const RemoveSnapshot&) {}
   void Add(const PutSegment&) {}

@@ -1,5 +1,6 @@
 #include "store/log/change.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 namespace varve {
@@ -54,6 +55,21 @@ std::uint64_t UnplacedBytes(const Change& change) {
     }
   }
   return total;
+}
+
+std::uint64_t ClonedChunks(const Change& change) {
+  std::uint64_t chunks = 0;
+  for (const Operation& operation : change.operations) {
+    if (const auto* clone = std::get_if<CloneChunks>(&operation)) chunks += clone->count;
+  }
+  return chunks;
+}
+
+bool ClonesThePast(const Change& change) {
+  return std::any_of(change.operations.begin(), change.operations.end(), [](const Operation& op) {
+    const auto* clone = std::get_if<CloneChunks>(&op);
+    return clone != nullptr && clone->at;
+  });
 }
 
 }  // namespace varve

@@ -29,6 +29,8 @@ struct InodeAttributes {
   BodyId body;         // regular files; 0 otherwise
   InodeId parent;      // the directory it was last linked into; the root is its own parent
   std::string target;  // of a symbolic link
+  // May there be holes in it? Then st_blocks is counted, otherwise it follows from the size.
+  bool sparse = false;
   bool operator==(const InodeAttributes&) const = default;
 };
 
@@ -106,6 +108,20 @@ struct CutChunks {
   BodyId body;
   ChunkIndex first = 0;
 };
+// Makes chunks [to_first, to_first + count) of `to` what chunks [from_first, ...) of `from` are as
+// of `at`, holes included: the same extents, no bytes are copied. One record however long the range
+// is; the catalog's rows are made behind it. The ranges do not overlap.
+struct CloneChunks {
+  BodyId from;
+  Lsn at;  // before this change's own; 0: as the changes before this one have left them
+  ChunkIndex from_first = 0;
+  BodyId to;
+  ChunkIndex to_first = 0;
+  std::uint64_t count = 0;  // 1..kMaxCloneChunks
+  bool operator==(const CloneChunks&) const = default;
+};
+// Bounds what one change makes the catalog do at once: 4 GiB of a file.
+inline constexpr std::uint64_t kMaxCloneChunks = 64 * 1024;
 struct PutSnapshot {
   std::string name;
   Lsn lsn;
@@ -122,9 +138,9 @@ struct PutStripe {
   StripeDescriptor stripe;
 };
 
-using Operation =
-    std::variant<PutInode, RemoveInode, PutEntry, RemoveEntry, PutXattr, RemoveXattr, WriteChunk,
-                 PutChunk, CutChunks, PutSnapshot, RemoveSnapshot, PutSegment, PutStripe>;
+using Operation = std::variant<PutInode, RemoveInode, PutEntry, RemoveEntry, PutXattr, RemoveXattr,
+                               WriteChunk, PutChunk, CutChunks, CloneChunks, PutSnapshot,
+                               RemoveSnapshot, PutSegment, PutStripe>;
 
 struct Change {
   Lsn lsn;             // given by Volume::Commit
@@ -144,5 +160,9 @@ Result<Change> DecodeChange(Decoder& in);
 
 // Bytes in pending extents of the change that have no place yet.
 std::uint64_t UnplacedBytes(const Change& change);
+// Chunks that the change's clones may touch.
+std::uint64_t ClonedChunks(const Change& change);
+// Does it clone from before itself?
+bool ClonesThePast(const Change& change);
 
 }  // namespace varve

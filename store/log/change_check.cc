@@ -1,5 +1,6 @@
 #include "store/log/change_check.h"
 
+#include <algorithm>
 #include <string>
 
 #include "store/disk/disk_label.h"
@@ -125,6 +126,21 @@ Status Check(const CutChunks& op) {
   if (op.first > kMaxChunks) return Corrupt("chunk " + std::to_string(op.first));
   return {};
 }
+Status Check(const CloneChunks& op) {
+  RETURN_IF_ERROR(CheckId(op.from.value, "body cloned"));
+  RETURN_IF_ERROR(CheckId(op.to.value, "body cloned to"));
+  if (op.count == 0 || op.count > kMaxCloneChunks) {
+    return Corrupt("clone of " + std::to_string(op.count) + " chunks");
+  }
+  if (op.from_first > kMaxChunks - op.count || op.to_first > kMaxChunks - op.count) {
+    return Corrupt("clone past the end of any file");
+  }
+  const std::uint64_t apart =
+      std::max(op.from_first, op.to_first) - std::min(op.from_first, op.to_first);
+  if (op.from == op.to && !op.at && apart < op.count)
+    return Corrupt("clone of a range onto itself");
+  return {};
+}
 Status Check(const PutSnapshot& op) {
   RETURN_IF_ERROR(CheckId(op.lsn.value, "snapshot's LSN"));
   return CheckName(op.name);
@@ -170,6 +186,10 @@ Status CheckChange(const Change& change) {
   for (const Operation& operation : change.operations) {
     Status status = CheckOperation(operation);
     if (!status.ok()) return status.error().In("change " + std::to_string(change.lsn.value));
+    const auto* clone = std::get_if<CloneChunks>(&operation);
+    if (clone != nullptr && clone->at >= change.lsn) {
+      return Corrupt("change " + std::to_string(change.lsn.value) + " clones from the future");
+    }
   }
   return {};
 }

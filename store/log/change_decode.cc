@@ -121,9 +121,12 @@ Result<PieceList> DecodeOverlay(Decoder& in) {
 // Fields are read by statements of their own or inside braces: both go from left to right.
 Result<Operation> DecodeFields(Tag tag, TimeNs base_ns, Decoder& in) {
   switch (tag) {
-    case Tag::kPutInode: {
+    case Tag::kPutInode:
+    case Tag::kPutSparseInode: {
       InodeId inode{in.Varint()};
-      return Operation(PutInode{inode, DecodeAttributes(base_ns, in)});
+      PutInode op{inode, DecodeAttributes(base_ns, in)};
+      op.attributes.sparse = tag == Tag::kPutSparseInode;
+      return Operation(std::move(op));
     }
     case Tag::kRemoveInode:
       return Operation(RemoveInode{InodeId{in.Varint()}});
@@ -168,6 +171,16 @@ Result<Operation> DecodeFields(Tag tag, TimeNs base_ns, Decoder& in) {
     case Tag::kCutChunks: {
       BodyId body{in.Varint()};
       return Operation(CutChunks{body, in.Varint()});
+    }
+    case Tag::kCloneChunks: {
+      CloneChunks op;
+      op.from = BodyId{in.Varint()};
+      op.at = Lsn{in.Varint()};
+      op.from_first = in.Varint();
+      op.to = BodyId{in.Varint()};
+      op.to_first = in.Varint();
+      op.count = in.Varint();
+      return Operation(op);
     }
     case Tag::kPutSnapshot: {
       PutSnapshot op;

@@ -113,7 +113,7 @@ struct OperationEncoder {
   Encoder& out;
 
   void operator()(const PutInode& op) {
-    PutTag(Tag::kPutInode, out);
+    PutTag(op.attributes.sparse ? Tag::kPutSparseInode : Tag::kPutInode, out);
     out.Varint(op.inode.value);
     EncodeAttributes(op.attributes, base_ns, out);
   }
@@ -161,6 +161,15 @@ struct OperationEncoder {
     PutTag(Tag::kCutChunks, out);
     out.Varint(op.body.value);
     out.Varint(op.first);
+  }
+  void operator()(const CloneChunks& op) {
+    PutTag(Tag::kCloneChunks, out);
+    out.Varint(op.from.value);
+    out.Varint(op.at.value);
+    out.Varint(op.from_first);
+    out.Varint(op.to.value);
+    out.Varint(op.to_first);
+    out.Varint(op.count);
   }
   void operator()(const PutSnapshot& op) {
     PutTag(Tag::kPutSnapshot, out);

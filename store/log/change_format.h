@@ -18,6 +18,9 @@
 //   11 RemoveSnapshot  name
 //   12 PutSegment      as EncodeSegment writes it (stripe.h)
 //   13 PutStripe       as EncodeStripe writes it (stripe.h)
+//   14 CloneChunks     body, lsn as of which (0: now), first chunk, body cloned to, first chunk
+//                      there, count
+//   15 PutSparseInode  as PutInode: a file that may have holes
 //   piece            gap since the piece before, length, u8 tag, then by tag:
 //    0 hole
 //    1 at rest         raw offset, the extent as EncodeExtentRef writes it (extent.h)
@@ -47,6 +50,8 @@ enum class OperationTag : std::uint8_t {
   kRemoveSnapshot = 11,
   kPutSegment = 12,
   kPutStripe = 13,
+  kCloneChunks = 14,
+  kPutSparseInode = 15,
 };
 
 // What a piece of a WriteChunk is made of.

@@ -165,6 +165,8 @@ std::uint64_t HighestId(const Change& change) {
       highest = std::max(highest, write->body.value);
     } else if (const auto* put = std::get_if<PutChunk>(&operation)) {
       highest = std::max(highest, put->body.value);
+    } else if (const auto* clone = std::get_if<CloneChunks>(&operation)) {
+      highest = std::max({highest, clone->from.value, clone->to.value});
     }
   }
   return highest;

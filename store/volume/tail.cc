@@ -33,7 +33,9 @@ void Tail::AddOperation(const Operation& operation, Lsn lsn) {
           [&](const RemoveXattr& op) { xattrs_[op.inode][op.name] = {std::nullopt, lsn}; },
           [&](const WriteChunk& op) { Lay(bodies_[op.body].chunks[op.chunk], op.pieces, lsn); },
           [&](const PutChunk& op) {
-            Chunk& chunk = bodies_[op.body].chunks[op.chunk];
+            Body& body = bodies_[op.body];
+            Uncover(body.clones, op.chunk, op.chunk + 1);
+            Chunk& chunk = body.chunks[op.chunk];
             chunk.pieces.clear();
             chunk.replaced = lsn;
             Lay(chunk, op.pieces, lsn);
@@ -41,8 +43,10 @@ void Tail::AddOperation(const Operation& operation, Lsn lsn) {
           [&](const CutChunks& op) {
             Body& body = bodies_[op.body];
             body.chunks.erase(body.chunks.lower_bound(op.first), body.chunks.end());
+            Uncover(body.clones, op.first, std::numeric_limits<ChunkIndex>::max());
             body.cuts.push_back({op.first, lsn});
           },
+          [&](const CloneChunks& op) { AddClone(op, lsn); },
           // Snapshots are asked of the catalog; storage is the StripeIndex's.
           [](const PutSnapshot&) {}, [](const RemoveSnapshot&) {}, [](const PutSegment&) {},
           [](const PutStripe&) {}},
@@ -112,7 +116,8 @@ void Tail::TrimOperation(const Operation& operation, Lsn applied,
                  [&](const RemoveXattr& op) { TrimXattr(op.inode, op.name, applied); },
                  [&](const WriteChunk& op) { bodies.insert(op.body); },
                  [&](const PutChunk& op) { bodies.insert(op.body); },
-                 [&](const CutChunks& op) { bodies.insert(op.body); }, [](const PutSnapshot&) {},
+                 [&](const CutChunks& op) { bodies.insert(op.body); },
+                 [&](const CloneChunks& op) { bodies.insert(op.to); }, [](const PutSnapshot&) {},
                  [](const RemoveSnapshot&) {}, [](const PutSegment&) {}, [](const PutStripe&) {}},
       operation);
 }
@@ -141,13 +146,14 @@ void Tail::TrimBody(BodyId id, Lsn applied) {
   if (it == bodies_.end()) return;
   Body& body = it->second;
   std::erase_if(body.cuts, [&](const Cut& cut) { return cut.lsn <= applied; });
+  std::erase_if(body.clones, [&](const auto& clone) { return clone.second.lsn <= applied; });
   for (auto chunk = body.chunks.begin(); chunk != body.chunks.end();) {
     Chunk& state = chunk->second;
     std::erase_if(state.pieces, [&](const TaggedPiece& p) { return p.lsn <= applied; });
     if (state.replaced <= applied) state.replaced = Lsn{};
     chunk = state.pieces.empty() && !state.replaced ? body.chunks.erase(chunk) : std::next(chunk);
   }
-  if (body.cuts.empty() && body.chunks.empty()) bodies_.erase(it);
+  if (body.cuts.empty() && body.chunks.empty() && body.clones.empty()) bodies_.erase(it);
 }
 
 std::optional<std::optional<InodeAttributes>> Tail::GetInode(InodeId inode) const {
@@ -205,14 +211,25 @@ void Tail::OverlayEntries(InodeId parent, Cookie after, Cookie upto, std::size_t
 }
 
 Tail::ChunkOverlay Tail::GetChunk(BodyId body, ChunkIndex chunk) const {
-  ChunkOverlay overlay;
+  ChunkOverlay overlay{Base{body, chunk}, {}};
   std::shared_lock lock(mutex_);
   auto it = bodies_.find(body);
   if (it == bodies_.end()) return overlay;
-  for (const Cut& cut : it->second.cuts) overlay.hides_catalog |= chunk >= cut.first;
+  auto clone = it->second.clones.upper_bound(chunk);
+  if (clone != it->second.clones.begin()) --clone;
+  if (clone != it->second.clones.end() && clone->first <= chunk &&
+      chunk - clone->first < clone->second.count) {
+    overlay.base = clone->second.base;
+    if (overlay.base) overlay.base->chunk += chunk - clone->first;
+  } else {
+    const auto& cuts = it->second.cuts;
+    if (std::any_of(cuts.begin(), cuts.end(), [&](const Cut& c) { return chunk >= c.first; })) {
+      overlay.base.reset();
+    }
+  }
   auto state = it->second.chunks.find(chunk);
   if (state == it->second.chunks.end()) return overlay;
-  overlay.hides_catalog |= state->second.replaced.value != 0;
+  if (state->second.replaced) overlay.base.reset();
   overlay.pieces.reserve(state->second.pieces.size());
   for (const TaggedPiece& tagged : state->second.pieces) overlay.pieces.push_back(tagged.piece);
   return overlay;

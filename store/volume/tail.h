@@ -44,15 +44,30 @@ class Tail {
   void OverlayEntries(InodeId parent, Cookie after, Cookie upto, std::size_t limit,
                       std::vector<Entry>& page) const;
 
+  // What lies under a chunk's pieces in the catalog: a chunk, as of a moment.
+  struct Base {
+    BodyId body;
+    ChunkIndex chunk = 0;
+    Lsn at = kLsnNow;
+    bool operator==(const Base&) const = default;
+  };
   struct ChunkOverlay {
-    bool hides_catalog = false;  // the chunk was emptied or replaced: start from nothing
-    PieceList pieces;            // laid over what is below, holes included
+    std::optional<Base> base;  // none: the chunk was emptied or replaced, start from nothing
+    PieceList pieces;          // laid over what is below, holes included
   };
   ChunkOverlay GetChunk(BodyId body, ChunkIndex chunk) const;
   // Chunks >= from that the tail has pieces for, the smallest; and the first chunk from which on
-  // the catalog is hidden.
+  // the body's own rows in the catalog are hidden.
   std::optional<ChunkIndex> NextChunk(BodyId body, ChunkIndex from) const;
   ChunkIndex CatalogHiddenFrom(BodyId body) const;
+  // Runs of chunks >= from that are not in the catalog under this body yet, but under another;
+  // ascending.
+  struct CloneRun {
+    ChunkIndex first = 0;
+    std::uint64_t count = 0;
+    Base base;  // of the first
+  };
+  std::vector<CloneRun> CloneRuns(BodyId body, ChunkIndex from) const;
 
   // Counts Trim calls: a reader that must ask the catalog first (listing) compares before and
   // after.
@@ -80,9 +95,17 @@ class Tail {
     ChunkIndex first;
     Lsn lsn;
   };
+  // Newer than every cut and replaced chunk that it covers: those that come later take their part
+  // out of it.
+  struct Clone {
+    std::uint64_t count;
+    std::optional<Base> base;  // of its first chunk; none: a clone of nothing
+    Lsn lsn;                   // of the change that made it
+  };
   struct Body {
     std::map<ChunkIndex, Chunk> chunks;
     std::vector<Cut> cuts;
+    std::map<ChunkIndex, Clone> clones;  // by first chunk, without overlap
   };
 
   void AddOperation(const Operation& operation, Lsn lsn);
@@ -91,6 +114,15 @@ class Tail {
   void TrimEntry(InodeId parent, const std::string& name, Lsn applied);
   void TrimBody(BodyId body, Lsn applied);
   void TrimXattr(InodeId inode, const std::string& name, Lsn applied);
+  void AddClone(const CloneChunks& op, Lsn lsn);
+  // What the clone of chunks [first, first + count) of `source` begins with.
+  static std::map<ChunkIndex, Clone> ClonesOf(const Body& source, BodyId id, ChunkIndex first,
+                                              std::uint64_t count, Lsn lsn);
+  // What the tail knows of these chunks, as done by the change `lsn`.
+  static std::map<ChunkIndex, Chunk> ChunksOf(const Body& source, ChunkIndex first,
+                                              std::uint64_t count, Lsn lsn);
+  // Takes chunks [first, end) out of the clones.
+  static void Uncover(std::map<ChunkIndex, Clone>& clones, ChunkIndex first, ChunkIndex end);
   static void Lay(Chunk& chunk, const PieceList& over, Lsn lsn);
 
   mutable std::shared_mutex mutex_;

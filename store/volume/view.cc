@@ -11,6 +11,9 @@ namespace {
 
 constexpr Cookie kNoUpperBound = std::numeric_limits<Cookie>::max();
 constexpr std::size_t kMostEntriesAtOnce = 4096;
+constexpr ChunkIndex kNoChunk = std::numeric_limits<ChunkIndex>::max();
+// Chunks that are looked at together when a file's data are counted.
+constexpr ChunkIndex kCountedTogether = 1024;
 
 }  // namespace
 
@@ -75,19 +78,56 @@ Result<bool> View::IsEmptyDirectory(InodeId inode) const {
   return entries.empty();
 }
 
-Result<PieceList> View::GetChunk(BodyId body, ChunkIndex chunk) const {
-  auto& impl = *volume_->impl_;
-  Tail::ChunkOverlay overlay;
-  if (IsNow()) overlay = impl.tail.GetChunk(body, chunk);
-  PieceList base;
-  if (!overlay.hides_catalog) {
-    ASSIGN_OR_RETURN(auto states, impl.keeper.With([&](Catalog& catalog) {
-      return catalog.Chunks(body, chunk, chunk, at_);
-    }));
-    if (!states.empty()) base = std::move(states.front().second);
+namespace {
+
+// The states in the catalog that the overlays lie on, neighbours with one question.
+Result<std::vector<PieceList>> ReadBases(CatalogKeeper& keeper,
+                                         const std::vector<Tail::ChunkOverlay>& overlays) {
+  std::vector<PieceList> states(overlays.size());
+  for (std::size_t begin = 0; begin < overlays.size();) {
+    const std::optional<Tail::Base>& first = overlays[begin].base;
+    std::size_t end = begin + 1;
+    if (first) {
+      while (end < overlays.size() &&
+             overlays[end].base ==
+                 Tail::Base{first->body, first->chunk + (end - begin), first->at}) {
+        ++end;
+      }
+      ASSIGN_OR_RETURN(auto run, keeper.With([&](Catalog& catalog) {
+        return catalog.Chunks(first->body, first->chunk, first->chunk + (end - begin) - 1,
+                              first->at);
+      }));
+      for (auto& [chunk, pieces] : run) {
+        states[begin + static_cast<std::size_t>(chunk - first->chunk)] = std::move(pieces);
+      }
+    }
+    begin = end;
   }
-  if (overlay.pieces.empty()) return base;
-  return Overlay(base, overlay.pieces, Holes::kDrop);
+  return states;
+}
+
+}  // namespace
+
+Result<PieceList> View::GetChunk(BodyId body, ChunkIndex chunk) const {
+  ASSIGN_OR_RETURN(std::vector<PieceList> chunks, GetChunks(body, chunk, chunk));
+  return std::move(chunks.front());
+}
+
+Result<std::vector<PieceList>> View::GetChunks(BodyId body, ChunkIndex first,
+                                               ChunkIndex last) const {
+  auto& impl = *volume_->impl_;
+  std::vector<Tail::ChunkOverlay> overlays;
+  overlays.reserve(static_cast<std::size_t>(last - first + 1));
+  for (ChunkIndex chunk = first; chunk <= last; ++chunk) {
+    overlays.push_back(IsNow() ? impl.tail.GetChunk(body, chunk)
+                               : Tail::ChunkOverlay{Tail::Base{body, chunk, at_}, {}});
+  }
+  ASSIGN_OR_RETURN(std::vector<PieceList> chunks, ReadBases(impl.keeper, overlays));
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    const PieceList& over = overlays[i].pieces;
+    if (!over.empty()) chunks[i] = Overlay(chunks[i], over, Holes::kDrop);
+  }
+  return chunks;
 }
 
 namespace {
@@ -131,35 +171,14 @@ Status View::Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const 
   auto& impl = *volume_->impl_;
   const ChunkIndex first = offset / kChunkBytes;
   const ChunkIndex last = (offset + out.size() - 1) / kChunkBytes;
-  std::vector<Tail::ChunkOverlay> overlays(static_cast<std::size_t>(last - first + 1));
-  bool ask_catalog = !IsNow();
-  if (IsNow()) {
-    for (ChunkIndex chunk = first; chunk <= last; ++chunk) {
-      overlays[chunk - first] = impl.tail.GetChunk(body, chunk);
-      ask_catalog |= !overlays[chunk - first].hides_catalog;
-    }
-  }
-  std::vector<std::pair<ChunkIndex, PieceList>> states;
-  if (ask_catalog) {
-    ASSIGN_OR_RETURN(states, impl.keeper.With([&](Catalog& catalog) {
-      return catalog.Chunks(body, first, last, at_);
-    }));
-  }
-  auto state = states.begin();
+  ASSIGN_OR_RETURN(const std::vector<PieceList> chunks, GetChunks(body, first, last));
   for (ChunkIndex chunk = first; chunk <= last; ++chunk) {
-    PieceList pieces;
-    while (state != states.end() && state->first < chunk) ++state;
-    Tail::ChunkOverlay& overlay = overlays[chunk - first];
-    if (state != states.end() && state->first == chunk && !overlay.hides_catalog) {
-      pieces = std::move(state->second);
-    }
-    if (!overlay.pieces.empty()) pieces = Overlay(pieces, overlay.pieces, Holes::kDrop);
     const std::uint64_t chunk_start = chunk * kChunkBytes;
     const auto from = static_cast<std::uint32_t>(offset > chunk_start ? offset - chunk_start : 0);
     const auto to = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(kChunkBytes, offset + out.size() - chunk_start));
     MutableByteSpan target = out.subspan(chunk_start + from - offset, to - from);
-    for (const Piece& piece : pieces) {
+    for (const Piece& piece : chunks[chunk - first]) {
       RETURN_IF_ERROR(ReadPiece(impl.reader, piece, from, to, target));
     }
   }
@@ -173,14 +192,25 @@ Result<std::optional<ChunkIndex>> NextChunk(CatalogKeeper& keeper, const Tail* t
                                             ChunkIndex from, Lsn at) {
   std::optional<ChunkIndex> next;
   ChunkIndex hidden = std::numeric_limits<ChunkIndex>::max();
+  std::vector<Tail::CloneRun> clones;
   if (tail != nullptr) {
     next = tail->NextChunk(body, from);
     hidden = tail->CatalogHiddenFrom(body);
+    clones = tail->CloneRuns(body, from);
   }
   ASSIGN_OR_RETURN(auto stored, keeper.With([&](Catalog& catalog) {
     return catalog.NextChunk(body, from, at);
   }));
   if (stored && *stored < hidden && (!next || *stored < *next)) next = stored;
+  for (const Tail::CloneRun& run : clones) {
+    if (next && run.first >= *next) break;
+    ASSIGN_OR_RETURN(const auto cloned, keeper.With([&](Catalog& catalog) {
+      return catalog.NextChunk(run.base.body, run.base.chunk, run.base.at);
+    }));
+    if (!cloned || *cloned - run.base.chunk >= run.count) continue;
+    next = std::min(next.value_or(kNoChunk), run.first + (*cloned - run.base.chunk));
+    break;
+  }
   return next;
 }
 
@@ -202,6 +232,26 @@ Result<std::uint64_t> View::NextData(BodyId body, std::uint64_t from, std::uint6
     from = start + kChunkBytes;
   }
   return size;
+}
+
+Result<std::uint64_t> View::CountData(BodyId body, std::uint64_t size) const {
+  auto& impl = *volume_->impl_;
+  std::uint64_t bytes = 0;
+  const Tail* tail = IsNow() ? &impl.tail : nullptr;
+  for (ChunkIndex from = 0; body && from * kChunkBytes < size;) {
+    ASSIGN_OR_RETURN(const auto first, NextChunk(impl.keeper, tail, body, from, at_));
+    if (!first || *first * kChunkBytes >= size) break;
+    from = std::min(*first + kCountedTogether, (size - 1) / kChunkBytes + 1);
+    ASSIGN_OR_RETURN(const auto chunks, GetChunks(body, *first, from - 1));
+    for (ChunkIndex chunk = *first; chunk < from; ++chunk) {
+      const std::uint64_t left = size - chunk * kChunkBytes;
+      for (const Piece& piece : chunks[chunk - *first]) {
+        if (piece.chunk_offset >= left) break;
+        bytes += std::min<std::uint64_t>(piece.length, left - piece.chunk_offset);
+      }
+    }
+  }
+  return bytes;
 }
 
 Result<std::uint64_t> View::NextHole(BodyId body, std::uint64_t from, std::uint64_t size) const {

@@ -35,12 +35,17 @@ class View {
 
   // The chunk's full state (holes absent).
   Result<PieceList> GetChunk(BodyId body, ChunkIndex chunk) const;
+  // The same of chunks first..last, all of them.
+  Result<std::vector<PieceList>> GetChunks(BodyId body, ChunkIndex first, ChunkIndex last) const;
   // Fills `out` with the bytes from `offset`; holes and everything without pieces read as zeros.
   // The caller clips to the file's size. Every byte is verified; kDataLost when it cannot be had.
   Status Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const;
   // First offset >= from with data / without data, by pieces, not beyond `size`; `size` if none.
   Result<std::uint64_t> NextData(BodyId body, std::uint64_t from, std::uint64_t size) const;
   Result<std::uint64_t> NextHole(BodyId body, std::uint64_t from, std::uint64_t size) const;
+
+  // Bytes of [0, size) that are not holes. Costs in proportion to the chunks that have data.
+  Result<std::uint64_t> CountData(BodyId body, std::uint64_t size) const;
 
   Result<std::optional<std::string>> GetXattr(InodeId inode, std::string_view name) const;
   Result<std::vector<std::string>> ListXattrs(InodeId inode) const;

@@ -156,6 +156,89 @@ TEST_F(Files, AllocateGrowsUnlessToldToKeepTheSize) {
   VARVE_EXPECT_OK(CloseFile(handle));
 }
 
+TEST_F(Files, CopiesARangeAsIfItWereWritten) {
+  const std::string text = Pattern(4 * kChunkBytes + 777, 3);
+  VARVE_ASSERT_OK(Write("from", text));
+  struct Case {
+    std::uint64_t from, to, length;
+  };
+  const Case cases[] = {{0, 0, text.size()},
+                        {0, 0, text.size() + 5000},
+                        {kChunkBytes, 2 * kChunkBytes, 2 * kChunkBytes},
+                        {100, 100 + kChunkBytes, 3 * kChunkBytes},
+                        {7, 11, 2 * kChunkBytes},
+                        {4 * kChunkBytes, 0, 777},
+                        {text.size(), 0, 10}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(std::to_string(c.from) + " -> " + std::to_string(c.to));
+    const std::string before = Pattern(3 * kChunkBytes + 5, 8);
+    VARVE_ASSERT_OK(Write("to", before));
+    const FileHandle from = Open("from", O_RDONLY);
+    const FileHandle to = Open("to", O_RDWR);
+    const auto copied = fs().CopyRange({from, c.from}, {to, c.to}, c.length);
+    VARVE_ASSERT_OK(copied);
+    const std::string part = text.substr(c.from, c.length);
+    EXPECT_EQ(*copied, part.size());
+    std::string expected = before;
+    expected.resize(std::max(expected.size(), part.empty() ? 0 : c.to + part.size()), '\0');
+    expected.replace(c.to, part.size(), part);
+    EXPECT_TRUE(ReadAt(to, 0, expected.size() + 10) == expected);
+    VARVE_EXPECT_OK(CloseFile(from));
+    VARVE_EXPECT_OK(CloseFile(to));
+    EXPECT_TRUE(ReadAll("to") == expected);
+  }
+}
+
+TEST_F(Files, CopiesDirtyBytesAndLeavesTheCopyAloneAfterwards) {
+  const FileHandle from = CreateOpen("from");
+  const std::string text = Pattern(2 * kChunkBytes, 4);
+  VARVE_ASSERT_OK(WriteAt(from, 0, text));
+  const FileHandle to = CreateOpen("to");
+  EXPECT_EQ(*fs().CopyRange({from, 0}, {to, 0}, text.size()), text.size());
+  VARVE_ASSERT_OK(WriteAt(from, 10, "changed"));
+  EXPECT_TRUE(ReadAt(to, 0, text.size()) == text);
+  VARVE_EXPECT_OK(CloseFile(from));
+  VARVE_EXPECT_OK(CloseFile(to));
+}
+
+TEST_F(Files, CopiesOutOfThePast) {
+  const std::string old_text = Pattern(3 * kChunkBytes + 10, 5);
+  VARVE_ASSERT_OK(Write("f", old_text));
+  const Lsn then = Last();
+  VARVE_ASSERT_OK(Write("f", Pattern(kChunkBytes, 6)));
+  const FileHandle from = Open(Then(then, "f"), O_RDONLY);
+  const FileHandle to = CreateOpen("restored");
+  EXPECT_EQ(*fs().CopyRange({from, 0}, {to, 0}, old_text.size()), old_text.size());
+  EXPECT_EQ(CodeOf(fs().CopyRange({to, 0}, {from, 0}, 10)), ErrorCode::kReadOnly);
+  VARVE_EXPECT_OK(CloseFile(from));
+  VARVE_EXPECT_OK(CloseFile(to));
+  EXPECT_TRUE(ReadAll("restored") == old_text);
+  Remount();
+  EXPECT_TRUE(ReadAll("restored") == old_text);
+}
+
+TEST_F(Files, CountsBlocksOfDataAndNoneOfHoles) {
+  VARVE_ASSERT_OK(Write("dense", Pattern(10'000, 1)));
+  EXPECT_EQ(Stat("dense").st_blocks, 24);
+  VARVE_ASSERT_OK(Write("f", ""));
+  VARVE_ASSERT_OK(Truncate("f", 100 * kChunkBytes));
+  EXPECT_EQ(Stat("f").st_blocks, 0);
+  const FileHandle handle = Open("f", O_RDWR);
+  VARVE_ASSERT_OK(WriteAt(handle, 50 * kChunkBytes, Pattern(kChunkBytes, 1)));
+  EXPECT_EQ(Stat("f").st_blocks, kChunkBytes / 512);
+  VARVE_ASSERT_OK(fs().Flush(handle));
+  EXPECT_EQ(Stat("f").st_blocks, kChunkBytes / 512);
+  const Lsn then = Last();
+  VARVE_ASSERT_OK(fs().Allocate(handle, AllocateMode::kPunchHole, 50 * kChunkBytes, 8192));
+  EXPECT_EQ(Stat("f").st_blocks, (kChunkBytes - 8192) / 512);
+  VARVE_EXPECT_OK(CloseFile(handle));
+  EXPECT_EQ(Stat(Then(then, "f")).st_blocks, kChunkBytes / 512);
+  Remount();
+  EXPECT_EQ(Stat("f").st_blocks, (kChunkBytes - 8192) / 512);
+  VARVE_ASSERT_OK(Truncate("f", 0));
+  EXPECT_EQ(Stat("f").st_blocks, 0);
+}
+
 TEST_F(Files, HolesReadAsZerosAndAreFound) {
   const std::string text = Pattern(4 * kChunkBytes, 9);
   VARVE_ASSERT_OK(Write("f", text));

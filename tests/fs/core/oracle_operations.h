@@ -252,6 +252,33 @@ class OracleOperations : public OracleCompare {
     }
   }
 
+  void DoCopy() {
+    if (open_.size() < 2) return DoOpen();
+    const auto from = std::next(open_.begin(), static_cast<std::ptrdiff_t>(Roll(open_.size())));
+    const auto to = std::next(open_.begin(), static_cast<std::ptrdiff_t>(Roll(open_.size())));
+    if (from->second == to->second) return DoWrite();
+    // Both are cut first, so that the model need not know which bytes a clone has cut.
+    VARVE_ASSERT_OK(fs().Flush(from->first));
+    CutUnlessOrphan(from->second);
+    const std::string source = model_.Get(from->second).content;
+    std::uint64_t from_offset = RandomOffset(model_.Get(from->second));
+    std::uint64_t to_offset = RandomOffset(model_.Get(to->second));
+    if (Roll(3)) {  // alike in their chunks, so that some are cloned
+      from_offset = from_offset / kChunkBytes * kChunkBytes + Roll(2) * Roll(kChunkBytes);
+      to_offset = to_offset / kChunkBytes * kChunkBytes + from_offset % kChunkBytes;
+    }
+    if (to_offset >= kMaxFileBytes) return;
+    const std::uint64_t length = 1 + Roll(kMaxFileBytes - to_offset);
+    const auto copied = fs().CopyRange({from->first, from_offset}, {to->first, to_offset}, length);
+    VARVE_ASSERT_OK(copied);
+    const std::string expected =
+        from_offset < source.size() ? source.substr(from_offset, length) : "";
+    ASSERT_EQ(*copied, expected.size());
+    VARVE_ASSERT_OK(fs().Flush(to->first));
+    if (!expected.empty()) Overwrite(model_.EditDirty(to->second), to_offset, expected);
+    CutUnlessOrphan(to->second);
+  }
+
   void DoSetAttributes() {
     const std::uint64_t file = RandomFile();
     if (file == 0) return DoCreate();

@@ -30,7 +30,7 @@ class Oracle : public OracleRollback {
     if (dice < 3) return DoRollback();
     if (dice < 4) return DoSnapshot();
     if (dice < 5) return Roll(4) == 0 ? DoRemount() : DoRead();
-    switch (dice % 12) {
+    switch (dice % 13) {
       case 0:
       case 1:
         return DoCreate();
@@ -50,6 +50,8 @@ class Oracle : public OracleRollback {
       case 9:
         return DoSetAttributes();
       case 10:
+        return DoCopy();
+      case 11:
         return Roll(2) ? DoOpen() : DoClose();
       default:
         return DoXattr();

@@ -102,7 +102,7 @@ ModelState::Cells CellsOf(const PieceList& pieces) {
   return cells;
 }
 
-void ModelState::Do(const Change& change) {
+void ModelState::Do(const Change& change, const std::vector<ModelState>& states) {
   time_ns = change.time_ns;
   const auto lay = [this](std::uint64_t body, ChunkIndex chunk, const PieceList& pieces) {
     Cells cells = chunks[{body, chunk}];
@@ -133,6 +133,14 @@ void ModelState::Do(const Change& change) {
     } else if (const auto* whole = std::get_if<PutChunk>(&operation)) {
       chunks.erase({whole->body.value, whole->chunk});
       lay(whole->body.value, whole->chunk, whole->pieces);
+    } else if (const auto* clone = std::get_if<CloneChunks>(&operation)) {
+      const auto before = clone->at ? states.at(clone->at.value).chunks : chunks;
+      for (std::uint64_t i = 0; i < clone->count; ++i) {
+        chunks.erase({clone->to.value, clone->to_first + i});
+        const auto source = before.find({clone->from.value, clone->from_first + i});
+        if (source == before.end()) continue;
+        chunks[{clone->to.value, clone->to_first + i}] = source->second;
+      }
     } else if (const auto* cut = std::get_if<CutChunks>(&operation)) {
       std::erase_if(chunks, [&](const auto& item) {
         return item.first.first == cut->body.value && item.first.second >= cut->first;
@@ -150,7 +158,7 @@ const Change& RandomHistory::Next() {
   change.kind = static_cast<ChangeKind>(Pick(16));
   changes_.push_back(std::move(change));
   ModelState state = states_.back();
-  state.Do(changes_.back());
+  state.Do(changes_.back(), states_);
   states_.push_back(std::move(state));
   return changes_.back();
 }
@@ -184,13 +192,14 @@ Operation RandomHistory::RandomOperation() {
   // A leading zero byte less likely sorts right by luck, and names are bytes, not text.
   const std::string name = "n\xff" + std::to_string(Pick(kNames));
   const std::string xattr = "user.x" + std::to_string(Pick(kXattrs));
-  switch (Pick(11)) {
+  switch (Pick(12)) {
     case 0:
     case 1: {
       InodeAttributes attributes = FileAttributes(body, Pick(1'000'000));
       attributes.nlink = static_cast<std::uint32_t>(Pick(3));
       attributes.target = Pick(4) == 0 ? "to/" + name : "";
       if (Pick(3) == 0) attributes.body = BodyId();
+      attributes.sparse = Pick(2) == 0;
       return PutInode{inode, attributes};
     }
     case 2:
@@ -206,7 +215,13 @@ Operation RandomHistory::RandomOperation() {
       return RemoveXattr{inode, xattr};
     case 8:
       return PutChunk{body, Pick(kChunks), RandomPieces(false)};
-    case 9:
+    case 9: {
+      const std::uint64_t count = 1 + Pick(kChunks / 2);
+      const Lsn at(Pick(2) == 0 ? 0 : Pick(states_.size()));
+      return CloneChunks{
+          body, at, Pick(kChunks / 2), BodyId(1 + body.value % kBodies), Pick(kChunks / 2), count};
+    }
+    case 10:
       if (Pick(3) == 0) return CutChunks{body, Pick(kChunks)};
       [[fallthrough]];
     default:

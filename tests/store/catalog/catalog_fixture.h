@@ -45,7 +45,8 @@ struct ModelState {
   std::map<std::pair<std::uint64_t, std::string>, std::string> xattrs;
   TimeNs time_ns = 0;
 
-  void Do(const Change& change);
+  // `states`: those after each change before this one, for what is cloned from the past.
+  void Do(const Change& change, const std::vector<ModelState>& states);
 };
 ModelState::Cells CellsOf(const PieceList& pieces);
 

@@ -154,6 +154,8 @@ TEST(CatalogOracle, CommitsSayWhatTheyTouched) {
                                       chunks.insert({f->body.value, f->chunk});
                                     if (const auto* g = std::get_if<CutChunks>(&op))
                                       cuts.insert({g->body.value, g->first});
+                                    if (const auto* h = std::get_if<CloneChunks>(&op))
+                                      cuts.insert({h->to.value, h->to_first});
                                   }
                                   EXPECT_EQ(commit.inodes.size(), inodes.size());
                                   for (const InodeId inode : commit.inodes)

@@ -105,6 +105,7 @@ struct SameOperation {
     EXPECT_EQ(got.body, std::get<CutChunks>(want).body);
     EXPECT_EQ(got.first, std::get<CutChunks>(want).first);
   }
+  void operator()(const CloneChunks& got) const { EXPECT_EQ(got, std::get<CloneChunks>(want)); }
   void operator()(const PutSnapshot& got) const {
     EXPECT_EQ(got.name, std::get<PutSnapshot>(want).name);
     EXPECT_EQ(got.lsn, std::get<PutSnapshot>(want).lsn);
@@ -199,7 +200,7 @@ TEST(Change, RandomBytesNeverCrash) {
       bytes[1] = std::byte{2};
       bytes[2] = std::byte{3};
       bytes[3] = std::byte{1};
-      bytes[4] = static_cast<std::byte>(1 + random.Below(13));
+      bytes[4] = static_cast<std::byte>(1 + random.Below(15));
     }
     auto change = Decode(bytes);
     if (change.ok()) {
@@ -247,7 +248,7 @@ TEST(Change, BoundsAreHeldByDecoding) {
   EXPECT_THAT(put_xattr(256, 1), HasSubstr("xattr name"));
   EXPECT_THAT(put_xattr(0, 1), HasSubstr("xattr name"));
   EXPECT_THAT(put_xattr(1, 65537), HasSubstr("xattr value"));
-  EXPECT_THAT(refused([](Encoder& out) { out.U8(14); }), HasSubstr("operation tag 14"));
+  EXPECT_THAT(refused([](Encoder& out) { out.U8(16); }), HasSubstr("operation tag 16"));
   EXPECT_THAT(refused([](Encoder& out) { out.U8(0); }), HasSubstr("operation tag 0"));
   auto hole = [&](std::uint64_t gap, std::uint64_t length) {
     return refused([&](Encoder& out) {
@@ -265,6 +266,43 @@ TEST(Change, BoundsAreHeldByDecoding) {
   EXPECT_NE(hole(0, 0), "accepted");
   EXPECT_NE(hole(kChunkBytes, 1), "accepted");
   EXPECT_NE(hole(~0ULL, 2), "accepted");
+}
+
+TEST(Change, AClonesRangesAreHeldByDecoding) {
+  auto decoded = [](const CloneChunks& clone) {
+    Encoder out;
+    out.Varint(7);  // the change's LSN
+    out.Varint(0);
+    out.U8(0);
+    out.Varint(1);
+    out.U8(14);
+    for (const std::uint64_t field : {clone.from.value, clone.at.value, clone.from_first,
+                                      clone.to.value, clone.to_first, clone.count}) {
+      out.Varint(field);
+    }
+    return Decode(out.bytes());
+  };
+  const CloneChunks fine{BodyId(1), Lsn(6), 10, BodyId(2), 20, 30};
+  const auto change = decoded(fine);
+  ASSERT_TRUE(change.ok()) << change.error().message();
+  EXPECT_EQ(std::get<CloneChunks>(change->operations.at(0)), fine);
+
+  const auto refused = [&](auto&& damage) {
+    CloneChunks clone = fine;
+    damage(clone);
+    return !decoded(clone).ok();
+  };
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.from = BodyId(); }));
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.to = BodyId(); }));
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.count = 0; }));
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.count = kMaxCloneChunks + 1; }));
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.from_first = kMaxChunks - 29; }));
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.to_first = ~0ULL; }));
+  EXPECT_TRUE(refused([](CloneChunks& c) { c.at = Lsn(7); }));
+  EXPECT_TRUE(refused([](CloneChunks& c) {
+    c.at = Lsn();
+    c.to = c.from;
+  }));
 }
 
 TEST(Change, DamagedInlineBytesAreRefused) {

@@ -110,6 +110,7 @@ class RandomChanges {
     a.body = BodyId(Number());
     a.parent = InodeId(Number());
     if (Coin()) a.target = Text(Below(4097));
+    a.sparse = Coin();
     return a;
   }
 
@@ -133,7 +134,7 @@ class RandomChanges {
   }
 
   Operation AnyOperation(TimeNs now) {
-    switch (Below(13)) {
+    switch (Below(14)) {
       case 0:
         return PutInode{InodeId(Id()), Attributes(now)};
       case 1:
@@ -154,11 +155,15 @@ class RandomChanges {
         return PutChunk{BodyId(Id()), Below(1000), Pieces(Sources::kAtRest)};
       case 8:
         return CutChunks{BodyId(Id()), Below(1000)};
+      case 11:
+        return CloneChunks{BodyId(Id()),          Lsn{},
+                           Below(1000),           BodyId(Id()),
+                           100'000 + Below(1000), 1 + Below(kMaxCloneChunks)};
       case 9:
         return PutSnapshot{Name(), Lsn(Id()), static_cast<TimeNs>(random_())};
       case 10:
         return RemoveSnapshot{Name()};
-      case 11:
+      case 12:
         return PutSegment{Segment()};
       default:
         return PutStripe{Stripe(SegmentId(Id() % 1000 + 1))};

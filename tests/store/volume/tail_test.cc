@@ -33,7 +33,7 @@ TEST(Tail, KnowsNothingAtFirst) {
   EXPECT_FALSE(tail.GetInode(kDirectory).has_value());
   EXPECT_FALSE(tail.Lookup(kDirectory, "a").has_value());
   EXPECT_TRUE(tail.GetChunk(kBody, 0).pieces.empty());
-  EXPECT_FALSE(tail.GetChunk(kBody, 0).hides_catalog);
+  EXPECT_EQ(tail.GetChunk(kBody, 0).base, (Tail::Base{kBody, 0, kLsnNow}));
 }
 
 TEST(Tail, TellsARemovedEntryFromAnUnknownOne) {
@@ -86,8 +86,8 @@ TEST(Tail, ACutHidesTheCatalogFromThereOn) {
   tail.Add(*MakeChange(1, {WriteChunk{kBody, 5, {DataPiece(0, "cut away")}}}));
   tail.Add(*cut);
   tail.Add(*MakeChange(3, {WriteChunk{kBody, 6, {DataPiece(0, "after")}}}));
-  EXPECT_FALSE(tail.GetChunk(kBody, 3).hides_catalog);
-  EXPECT_TRUE(tail.GetChunk(kBody, 4).hides_catalog);
+  EXPECT_TRUE(tail.GetChunk(kBody, 3).base.has_value());
+  EXPECT_FALSE(tail.GetChunk(kBody, 4).base.has_value());
   EXPECT_TRUE(tail.GetChunk(kBody, 5).pieces.empty());
   EXPECT_EQ(tail.GetChunk(kBody, 6).pieces.size(), 1u);
   EXPECT_EQ(tail.CatalogHiddenFrom(kBody), 4u);
@@ -127,6 +127,87 @@ TEST(Tail, MergesXattrNames) {
   std::vector<std::string> names = {"user.a", "user.z"};
   tail.OverlayXattrs(InodeId{5}, names);
   EXPECT_EQ(names, (std::vector<std::string>{"user.b", "user.z"}));
+}
+
+constexpr BodyId kCopy{10};
+
+Tail::Base At(BodyId body, ChunkIndex chunk, std::uint64_t lsn) {
+  return Tail::Base{body, chunk, Lsn{lsn}};
+}
+
+TEST(Tail, PointsAClonedChunkAtItsSourceAsOfThatMoment) {
+  Tail tail;
+  tail.Add(*MakeChange(2, {CloneChunks{kBody, Lsn{}, 4, kCopy, 10, 8}}));
+  EXPECT_EQ(tail.GetChunk(kCopy, 9).base, (Tail::Base{kCopy, 9, kLsnNow}));
+  EXPECT_EQ(tail.GetChunk(kCopy, 10).base, At(kBody, 4, 2));
+  EXPECT_EQ(tail.GetChunk(kCopy, 17).base, At(kBody, 11, 2));
+  EXPECT_EQ(tail.GetChunk(kCopy, 18).base, (Tail::Base{kCopy, 18, kLsnNow}));
+  EXPECT_EQ(tail.GetChunk(kBody, 4).base, (Tail::Base{kBody, 4, kLsnNow}));
+}
+
+TEST(Tail, ClonesWhatItKnowsItselfOfTheSource) {
+  Tail tail;
+  tail.Add(*MakeChange(2, {WriteChunk{kBody, 1, {DataPiece(0, "before")}}}));
+  tail.Add(*MakeChange(3, {CloneChunks{kBody, Lsn{}, 0, kCopy, 0, 4}}));
+  tail.Add(*MakeChange(4, {WriteChunk{kBody, 1, {DataPiece(0, "later!")}}}));
+  const Tail::ChunkOverlay copy = tail.GetChunk(kCopy, 1);
+  ASSERT_EQ(copy.pieces.size(), 1u);
+  EXPECT_EQ(AsText(*copy.pieces[0].pending->bytes()), "before");
+  EXPECT_EQ(copy.base, At(kBody, 1, 3));
+  EXPECT_EQ(tail.NextChunk(kCopy, 0), std::optional<ChunkIndex>(1));
+}
+
+TEST(Tail, ClonesNothingFromWhereTheSourceWasCut) {
+  Tail tail;
+  tail.Add(*MakeChange(2, {CutChunks{kBody, 2}}));
+  tail.Add(*MakeChange(3, {CloneChunks{kBody, Lsn{}, 0, kCopy, 0, 4}}));
+  EXPECT_EQ(tail.GetChunk(kCopy, 1).base, At(kBody, 1, 3));
+  EXPECT_FALSE(tail.GetChunk(kCopy, 2).base.has_value());
+  ASSERT_EQ(tail.CloneRuns(kCopy, 0).size(), 1u);
+  EXPECT_EQ(tail.CloneRuns(kCopy, 0)[0].count, 2u);
+}
+
+TEST(Tail, FollowsAClonedClone) {
+  Tail tail;
+  tail.Add(*MakeChange(2, {CloneChunks{kBody, Lsn{}, 0, kCopy, 0, 8}}));
+  tail.Add(*MakeChange(3, {CloneChunks{kCopy, Lsn{}, 6, BodyId{11}, 100, 4}}));
+  EXPECT_EQ(tail.GetChunk(BodyId{11}, 101).base, At(kBody, 7, 2));
+  EXPECT_EQ(tail.GetChunk(BodyId{11}, 102).base, At(kCopy, 8, 3));
+}
+
+TEST(Tail, LetsLaterChangesTakeTheirPartOutOfAClone) {
+  Tail tail;
+  tail.Add(*MakeChange(2, {CloneChunks{kBody, Lsn{}, 0, kCopy, 0, 10}}));
+  tail.Add(*MakeChange(3, {PutChunk{kCopy, 4, {}}}));
+  tail.Add(*MakeChange(4, {CutChunks{kCopy, 8}}));
+  tail.Add(*MakeChange(5, {CloneChunks{BodyId{12}, Lsn{}, 0, kCopy, 1, 2}}));
+  EXPECT_EQ(tail.GetChunk(kCopy, 0).base, At(kBody, 0, 2));
+  EXPECT_EQ(tail.GetChunk(kCopy, 2).base, At(BodyId{12}, 1, 5));
+  EXPECT_EQ(tail.GetChunk(kCopy, 3).base, At(kBody, 3, 2));
+  EXPECT_FALSE(tail.GetChunk(kCopy, 4).base.has_value());
+  EXPECT_EQ(tail.GetChunk(kCopy, 7).base, At(kBody, 7, 2));
+  EXPECT_FALSE(tail.GetChunk(kCopy, 8).base.has_value());
+}
+
+TEST(Tail, ClonesFromThePastWithoutWhatItKnowsOfThePresent) {
+  Tail tail;
+  tail.Add(*MakeChange(5, {WriteChunk{kBody, 0, {DataPiece(0, "now")}}}));
+  tail.Add(*MakeChange(6, {CloneChunks{kBody, Lsn{4}, 0, kCopy, 0, 2}}));
+  EXPECT_TRUE(tail.GetChunk(kCopy, 0).pieces.empty());
+  EXPECT_EQ(tail.GetChunk(kCopy, 1).base, At(kBody, 1, 4));
+}
+
+TEST(Tail, ForgetsAClonedRangeWhenItIsApplied) {
+  Tail tail;
+  auto write = MakeChange(2, {WriteChunk{kBody, 0, {DataPiece(0, "x")}}});
+  auto clone = MakeChange(3, {CloneChunks{kBody, Lsn{}, 0, kCopy, 0, 4}});
+  tail.Add(*write);
+  tail.Add(*clone);
+  tail.Trim(std::vector<std::shared_ptr<Change>>{write});
+  EXPECT_EQ(tail.GetChunk(kCopy, 0).pieces.size(), 1u);
+  tail.Trim(std::vector<std::shared_ptr<Change>>{clone});
+  EXPECT_TRUE(tail.GetChunk(kCopy, 0).pieces.empty());
+  EXPECT_EQ(tail.GetChunk(kCopy, 0).base, (Tail::Base{kCopy, 0, kLsnNow}));
 }
 
 }  // namespace
