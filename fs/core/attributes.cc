@@ -71,6 +71,20 @@ Result<bool> IsInTree(const View& view, InodeId inode, InodeId ancestor) {
                "the parents of inode " + std::to_string(inode.value) + " go round in a circle");
 }
 
+bool IsInGroup(const Caller& caller, std::uint32_t gid) {
+  return caller.gid == gid || caller.in_group(gid);
+}
+
+std::uint32_t ModeAfterWriteBy(const Caller& caller, const InodeAttributes& attributes) {
+  const std::uint32_t mode = attributes.mode;
+  if (caller.uid == 0 || !S_ISREG(mode) || (mode & (S_ISUID | S_ISGID)) == 0) return mode;
+  std::uint32_t taken = S_ISUID;
+  if ((mode & S_IXGRP) || ((mode & S_ISGID) && !IsInGroup(caller, attributes.gid))) {
+    taken |= S_ISGID;
+  }
+  return mode & ~taken;
+}
+
 Error NoSuchName(std::string_view name) {
   return Error(ErrorCode::kNotFound, "there is no " + Quoted(name));
 }

@@ -59,7 +59,7 @@ Result<std::uint64_t> FileOperations::CopyBytes(const FileRange& from, const Fil
   ASSIGN_OR_RETURN(const std::size_t count, Read(from.file, from.offset, bytes));
   if (count == 0) return std::uint64_t{0};
   ASSIGN_OR_RETURN(const std::size_t written,
-                   Write(to.file, to.offset, ByteSpan(bytes).first(count)));
+                   Write(to.file, to.offset, ByteSpan(bytes).first(count), Caller()));
   return std::uint64_t{written};
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "fs/core/acls.h"
 #include "fs/core/data_counts.h"
 #include "fs/core/file_state.h"
 #include "fs/core/filesystem.h"
@@ -21,12 +22,14 @@ namespace varve {
 
 class Core {
  public:
-  Core(Volume& volume, const FilesystemOptions& options) : volume_(volume), options_(options) {}
+  Core(Volume& volume, const FilesystemOptions& options)
+      : volume_(volume), options_(options), acls_(volume) {}
 
   Volume& volume() { return volume_; }
   const FilesystemOptions& options() const { return options_; }
   InodeLocks& locks() { return locks_; }
   FileStates& states() { return states_; }
+  Acls& acls() { return acls_; }
   TimeNs Now() const { return options_.clock->Now(); }
 
   // Every operation that changes the present is inside the writers' gate from its first look to its
@@ -103,6 +106,7 @@ class Core {
   InodeLocks locks_;
   FileStates states_;
   DataCounts data_counts_;
+  Acls acls_;
   std::atomic<bool> refusing_{false};
   std::atomic<std::uint64_t> dirty_bytes_{0};
   Synchronized<std::map<InodeId, std::chrono::steady_clock::time_point>> dirty_since_;

@@ -25,7 +25,7 @@ Result<InodeAttributes> FileOperations::GetAttributes(InodeId inode) {
   return core_.Load(inode);
 }
 
-Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags) {
+Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Caller& caller) {
   const bool truncates = (open_flags & O_TRUNC) != 0;
   std::optional<Gate::Visit> visit;
   if (truncates) {
@@ -47,7 +47,8 @@ Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags) {
     RETURN_IF_ERROR(core_.Cut(inode));
     Change change;
     change.kind = ChangeKind::kTruncate;
-    AppendTruncate(0, &attributes, change);
+    AppendTruncate(0, core_.Now(), &attributes, change);
+    attributes.mode = ModeAfterWriteBy(caller, attributes);
     change.operations.push_back(PutInode{inode, attributes});
     RETURN_IF_ERROR(core_.CommitWithDirty(core_.states().Find(inode), std::move(change)));
   }
@@ -150,7 +151,8 @@ Result<std::size_t> FileOperations::ReadPast(const OpenFile& file, std::uint64_t
   return out.size();
 }
 
-Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes) {
+Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                                          const Caller& caller) {
   ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
   if (file->IsPast()) return PastIsReadOnly();
   if (bytes.empty()) return std::size_t{0};
@@ -171,6 +173,7 @@ Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offse
     state->attributes.sparse |= offset > state->attributes.size;
     state->attributes.size = std::max(state->attributes.size, offset + bytes.size());
     state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
+    state->attributes.mode = ModeAfterWriteBy(caller, state->attributes);
     if (state->buffer.full_chunk_bytes() >= kStreamBytes) {
       RETURN_IF_ERROR(core_.Cut(file->inode));
     }

@@ -12,10 +12,10 @@ class FileOperations {
   explicit FileOperations(Core& core) : core_(core) {}
 
   Result<InodeAttributes> GetAttributes(InodeId inode);
-  Result<InodeAttributes> Set(InodeId inode, const SetAttributes& set);
+  Result<InodeAttributes> Set(InodeId inode, const SetAttributes& set, const Caller& caller);
 
   // Honours O_TRUNC.
-  Result<OpenResult> Open(InodeId inode, int open_flags);
+  Result<OpenResult> Open(InodeId inode, int open_flags, const Caller& caller);
   OpenResult AddHandle(InodeId inode, int open_flags);  // the inode's state counts it already
   OpenResult OpenPast(InodeId inode, const InodeAttributes& attributes, Lsn at);
   // Counts one more user of a directory, so that it outlives its removal.
@@ -24,7 +24,8 @@ class FileOperations {
   void Unhold(InodeId inode);
 
   Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);
-  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes);
+  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                            const Caller& caller);
   Status Flush(FileHandle handle);
   void Release(FileHandle handle);
   Status Sync(FileHandle handle);
@@ -43,7 +44,7 @@ class FileOperations {
   Status CutAndSync(InodeId inode);
   // Sets *attributes to `size` and appends what that does to the body. Under the exclusive lock,
   // the file being clean.
-  void AppendTruncate(std::uint64_t size, InodeAttributes* attributes, Change& change);
+  void AppendTruncate(std::uint64_t size, TimeNs now, InodeAttributes* attributes, Change& change);
   // Empties [from, to) of the body, in several changes if it is much; *attributes has the new
   // times.
   Status PunchHole(InodeId inode, const InodeAttributes& attributes, std::uint64_t from,

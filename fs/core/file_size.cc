@@ -22,9 +22,16 @@ bool TouchesSize(const InodeAttributes& attributes, const SetAttributes& set) {
   return set.size.has_value() && S_ISREG(attributes.mode);
 }
 
+// chown and truncate may cost a file its setuid and setgid bits; so may what sets nothing, for that
+// is how the kernel says that the file is about to be written to.
+bool MayTakePrivileges(const SetAttributes& set) {
+  return set.size || set.uid || set.gid || !(set.mode || set.atime_ns || set.mtime_ns);
+}
+
 }  // namespace
 
-Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& set) {
+Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& set,
+                                            const Caller& caller) {
   ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
   const InodeLocks::Exclusive lock(core_.locks(), {inode});
   ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
@@ -38,22 +45,26 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
     return Error(ErrorCode::kTooLarge, "a file ends at 2^63-1 bytes");
   }
   FileState* state = core_.states().Find(inode);
+  const TimeNs now = core_.Now();
   Change change;
   change.kind = ChangeKind::kAttributes;
   if (TouchesSize(attributes, set)) {
     // What was written before the truncation is a version.
     RETURN_IF_ERROR(core_.Cut(inode));
     change.kind = ChangeKind::kTruncate;
-    AppendTruncate(*set.size, &attributes, change);
+    AppendTruncate(*set.size, now, &attributes, change);
   } else if (state != nullptr && state->IsDirty()) {
     change.kind = ChangeKind::kWrite;  // one version with its final times, as cp -p leaves it
   }
-  const TimeNs now = core_.Now();
-  if (set.mode) attributes.mode = (attributes.mode & S_IFMT) | (*set.mode & 07777);
+  if (set.mode) {
+    attributes.mode = (attributes.mode & S_IFMT) | (*set.mode & 07777);
+    RETURN_IF_ERROR(core_.acls().FollowMode(inode, attributes.mode, change));
+  }
+  if (MayTakePrivileges(set)) attributes.mode = ModeAfterWriteBy(caller, attributes);
   if (set.uid) attributes.uid = *set.uid;
   if (set.gid) attributes.gid = *set.gid;
-  if (set.atime_ns) attributes.atime_ns = *set.atime_ns;
-  if (set.mtime_ns) attributes.mtime_ns = *set.mtime_ns;
+  if (set.atime_ns) attributes.atime_ns = *set.atime_ns == kTimeNow ? now : *set.atime_ns;
+  if (set.mtime_ns) attributes.mtime_ns = *set.mtime_ns == kTimeNow ? now : *set.mtime_ns;
   attributes.ctime_ns = now;
   // After AppendTruncate: the dirty bytes of a file without a name are laid down before the cut.
   change.operations.push_back(PutInode{inode, attributes});
@@ -61,7 +72,7 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
   return attributes;
 }
 
-void FileOperations::AppendTruncate(std::uint64_t size, InodeAttributes* attributes,
+void FileOperations::AppendTruncate(std::uint64_t size, TimeNs now, InodeAttributes* attributes,
                                     Change& change) {
   if (size == 0 && attributes->size > 0) {
     attributes->body = BodyId(core_.volume().AllocateId());
@@ -75,7 +86,7 @@ void FileOperations::AppendTruncate(std::uint64_t size, InodeAttributes* attribu
   }
   attributes->sparse = size != 0 && (attributes->sparse || size > attributes->size);
   attributes->size = size;
-  attributes->mtime_ns = attributes->ctime_ns = core_.Now();
+  attributes->mtime_ns = attributes->ctime_ns = now;
 }
 
 Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint64_t offset,

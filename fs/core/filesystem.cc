@@ -71,9 +71,10 @@ Result<NodeAttributes> Filesystem::GetAttributes(NodeId node) {
   return NodeAttributes{node, stat, past.kind == PastNode::Kind::kThen};
 }
 
-Result<NodeAttributes> Filesystem::Set(NodeId node, const SetAttributes& set, const Caller&) {
+Result<NodeAttributes> Filesystem::Set(NodeId node, const SetAttributes& set,
+                                       const Caller& caller) {
   ASSIGN_OR_RETURN(const InodeId inode, impl_->Present(node));
-  ASSIGN_OR_RETURN(const InodeAttributes attributes, impl_->files.Set(inode, set));
+  ASSIGN_OR_RETURN(const InodeAttributes attributes, impl_->files.Set(inode, set, caller));
   return impl_->core.Describe(inode, attributes);
 }
 
@@ -214,20 +215,21 @@ Status Filesystem::SyncDirectory(NodeId node) {
 Result<std::string> Filesystem::GetXattr(NodeId node, std::string_view name) {
   if (!IsPastNode(node)) return impl_->xattrs.Get(InodeId(node.value), name);
   ASSIGN_OR_RETURN(const PastNode past, impl_->past.Find(node));
-  if (past.kind != PastNode::Kind::kThen) return NoSuchXattr(name);
-  return impl_->xattrs.GetThen(past.inode, past.at, name);
+  if (past.kind == PastNode::Kind::kThen) return impl_->xattrs.GetThen(past.inode, past.at, name);
+  return impl_->past.GetXattr(past, name);
 }
 
-Result<std::vector<std::string>> Filesystem::ListXattrs(NodeId node) {
-  if (!IsPastNode(node)) return impl_->xattrs.ListNames(InodeId(node.value));
+Result<std::vector<std::string>> Filesystem::ListXattrs(NodeId node, const Caller& caller) {
+  if (!IsPastNode(node)) return impl_->xattrs.ListNames(InodeId(node.value), caller);
   ASSIGN_OR_RETURN(const PastNode past, impl_->past.Find(node));
   if (past.kind != PastNode::Kind::kThen) return std::vector<std::string>();
-  return impl_->xattrs.ListNamesThen(past.inode, past.at);
+  return impl_->xattrs.ListNamesThen(past.inode, past.at, caller);
 }
 
 Status Filesystem::SetXattr(NodeId node, std::string_view name, std::string_view value,
-                            XattrMode mode) {
+                            XattrMode mode, const Caller& caller) {
   ASSIGN_OR_RETURN(const InodeId inode, impl_->Present(node));
+  if (IsAclName(name)) return impl_->xattrs.SetAcl(inode, name, value, caller);
   return impl_->xattrs.Set(inode, name, value, mode);
 }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,10 +35,13 @@ struct FilesystemOptions {
   Clock* clock = &SystemClock();
 };
 
+// Who asks: root, unless said otherwise.
 struct Caller {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t umask = 022;
+  // Whether that group is among its others; asked only when it matters, for it costs.
+  std::function<bool(std::uint32_t gid)> in_group = [](std::uint32_t) { return false; };
 };
 
 struct NodeAttributes {
@@ -46,12 +50,15 @@ struct NodeAttributes {
   bool cacheable = true;  // may the kernel keep it for long? (false for .snapshots listings)
 };
 
+// The moment at which the attributes are set, the same for all of them.
+inline constexpr TimeNs kTimeNow = std::numeric_limits<TimeNs>::min();
+
 // Which fields of SetAttributes count.
 struct SetAttributes {
   std::optional<std::uint32_t> mode;  // permission bits only
   std::optional<std::uint32_t> uid, gid;
   std::optional<std::uint64_t> size;
-  std::optional<TimeNs> atime_ns, mtime_ns;  // UTIME_NOW is resolved by the caller
+  std::optional<TimeNs> atime_ns, mtime_ns;  // or kTimeNow
 };
 
 struct DirectoryEntry {
@@ -132,10 +139,11 @@ class Filesystem {
   };
   Result<CreateResult> Create(NodeId parent, std::string_view name, std::uint32_t mode,
                               int open_flags, const Caller& caller);
-  Result<OpenResult> Open(NodeId node, int open_flags);
+  Result<OpenResult> Open(NodeId node, int open_flags, const Caller& caller = {});
   // Fills out; the answer is the bytes read, fewer only at the end of the file.
   Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);
-  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes);
+  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                            const Caller& caller = {});
   // close(2) of one descriptor: the version cut, if anything was written.
   Status Flush(FileHandle handle);
   void Release(FileHandle handle);
@@ -161,10 +169,13 @@ class Filesystem {
   void ReleaseDirectory(FileHandle handle);
   Status SyncDirectory(NodeId node);
 
-  // --- Extended attributes ---
+  // --- Extended attributes: user., trusted. and security. of any value; system.posix_acl_access
+  // and system.posix_acl_default, checked, and one with the mode (fs/core/acl.h) ---
   Result<std::string> GetXattr(NodeId node, std::string_view name);
-  Result<std::vector<std::string>> ListXattrs(NodeId node);
-  Status SetXattr(NodeId node, std::string_view name, std::string_view value, XattrMode mode);
+  // Without those that only root may see, for others.
+  Result<std::vector<std::string>> ListXattrs(NodeId node, const Caller& caller = {});
+  Status SetXattr(NodeId node, std::string_view name, std::string_view value, XattrMode mode,
+                  const Caller& caller = {});
   Status RemoveXattr(NodeId node, std::string_view name);
 
   Result<struct statvfs> StatFs();

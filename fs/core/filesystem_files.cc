@@ -31,7 +31,7 @@ Result<Filesystem::CreateResult> Filesystem::Create(NodeId parent, std::string_v
       Forget(existing->node, 1);
       return made.error();
     }
-    ASSIGN_OR_RETURN(const OpenResult open, Open(existing->node, open_flags));
+    ASSIGN_OR_RETURN(const OpenResult open, Open(existing->node, open_flags, caller));
     if (open_flags & O_TRUNC) {
       existing = GetAttributes(existing->node);
       if (!existing.ok()) {
@@ -43,8 +43,8 @@ Result<Filesystem::CreateResult> Filesystem::Create(NodeId parent, std::string_v
   }
 }
 
-Result<OpenResult> Filesystem::Open(NodeId node, int open_flags) {
-  if (!IsPastNode(node)) return impl_->files.Open(InodeId(node.value), open_flags);
+Result<OpenResult> Filesystem::Open(NodeId node, int open_flags, const Caller& caller) {
+  if (!IsPastNode(node)) return impl_->files.Open(InodeId(node.value), open_flags, caller);
   ASSIGN_OR_RETURN(const PastNode past, impl_->past.Find(node));
   if ((open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC)) return PastIsReadOnly();
   if (past.kind != PastNode::Kind::kThen) {
@@ -62,8 +62,9 @@ Result<std::size_t> Filesystem::Read(FileHandle handle, std::uint64_t offset, Mu
   return impl_->files.Read(handle, offset, out);
 }
 
-Result<std::size_t> Filesystem::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes) {
-  return impl_->files.Write(handle, offset, bytes);
+Result<std::size_t> Filesystem::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                                      const Caller& caller) {
+  return impl_->files.Write(handle, offset, bytes, caller);
 }
 
 Status Filesystem::Flush(FileHandle handle) { return impl_->files.Flush(handle); }

@@ -34,11 +34,13 @@ Result<NamespaceOperations::Made> NamespaceOperations::Make(InodeId parent, std:
   RETURN_IF_ERROR(core_.volume().CheckSpace(kBlockBytes));
 
   const bool is_directory = S_ISDIR(node.mode);
-  const bool is_link = S_ISLNK(node.mode);
   if (is_directory && directory.nlink >= kMaxLinks) return TooManyLinks(name);
+  Change change;
+  change.kind = node.kind;
   Made made{inode, {}};
   InodeAttributes& attributes = made.attributes;
-  attributes.mode = is_link ? S_IFLNK | 0777 : node.mode & ~(caller.umask & 0777);
+  ASSIGN_OR_RETURN(attributes.mode,
+                   core_.acls().Inherit(parent, inode, node.mode, caller.umask, change));
   attributes.uid = caller.uid;
   attributes.gid = caller.gid;
   if (directory.mode & S_ISGID) {
@@ -57,8 +59,6 @@ Result<NamespaceOperations::Made> NamespaceOperations::Make(InodeId parent, std:
   directory.size += 1;
   if (is_directory) directory.nlink += 1;
   directory.mtime_ns = directory.ctime_ns = attributes.birth_ns;
-  Change change;
-  change.kind = node.kind;
   change.operations.push_back(PutInode{inode, attributes});
   change.operations.push_back(PutEntry{
       parent, Entry{std::string(name), inode, node.mode & S_IFMT, core_.volume().AllocateId()}});

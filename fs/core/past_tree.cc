@@ -4,6 +4,7 @@
 
 #include "fs/core/attributes.h"
 #include "fs/core/when.h"
+#include "fs/core/xattrs.h"
 
 namespace varve {
 namespace {
@@ -91,6 +92,15 @@ Result<struct stat> PastTree::GetStat(const PastNode& node) {
   attributes.nlink = 2;
   attributes.size = 0;
   return ToStat(InodeId(PastInodeNumber(node)), attributes);
+}
+
+Result<std::string> PastTree::GetXattr(const PastNode& node, std::string_view name) {
+  const bool owner_only = core_.options().snapdir == SnapshotDirectory::kOwner;
+  if (name != kAccessAclName || owner_only) return NoSuchXattr(name);
+  ASSIGN_OR_RETURN(const std::string value, Xattrs(core_).Get(node.inode, name));
+  ASSIGN_OR_RETURN(const Acl acl, ParseAcl(value));
+  ASSIGN_OR_RETURN(const struct stat stat, GetStat(node));
+  return EncodeAcl(WithPermissions(Limited(acl, S_IROTH | S_IXOTH), stat.st_mode));
 }
 
 Result<NodeAttributes> PastTree::Lookup(const PastNode& parent, std::string_view name) {

@@ -25,6 +25,9 @@ class PastTree {
   NodeAttributes Acquire(const PastNode& node, const struct stat& stat);
 
   Result<struct stat> GetStat(const PastNode& node);
+  // Of a directory of `.snapshots`: the access list of the present directory, for looking only, as
+  // its mode is; nothing else.
+  Result<std::string> GetXattr(const PastNode& node, std::string_view name);
   // kThen only; kStale when there is no such inode then.
   Result<InodeAttributes> GetInode(const PastNode& node);
 

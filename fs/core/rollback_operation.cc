@@ -64,6 +64,7 @@ Result<Lsn> RollbackOperation::Commit(RollbackPlan plan) {
     change.operations.push_back(std::move(operation));
   }
   for (const InodeId inode : removed) change.operations.push_back(RemoveInode{inode});
+  core_.acls().ForgetAll();
   return core_.Commit(std::move(change));
 }
 

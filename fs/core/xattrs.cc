@@ -1,8 +1,9 @@
 #include "fs/core/xattrs.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include "fs/core/attributes.h"
 
 namespace varve {
 namespace {
@@ -10,19 +11,28 @@ namespace {
 constexpr std::size_t kMaxXattrNameBytes = 255;
 constexpr std::size_t kMaxXattrValueBytes = 64 * 1024;
 constexpr std::string_view kCapability = "security.capability";
+constexpr std::string_view kTrusted = "trusted.";
 
 Status CheckXattrName(std::string_view name) {
   if (name.size() > kMaxXattrNameBytes) {
     return Error(ErrorCode::kInvalidArgument, "an extended attribute's name has at most 255 bytes",
                  ERANGE);
   }
+  if (IsAclName(name)) return {};
   for (std::string_view prefix : {"user.", "trusted.", "security."}) {
     if (!name.starts_with(prefix)) continue;
     if (name.size() > prefix.size() && name.find('\0') == std::string_view::npos) return {};
     return Error(ErrorCode::kInvalidArgument, "'" + std::string(name) + "' is no attribute's name");
   }
-  return Error(ErrorCode::kUnsupported,
-               "'" + std::string(name) + "': only user., trusted. and security. are kept");
+  return Error(
+      ErrorCode::kUnsupported,
+      "'" + std::string(name) + "': only user., trusted., security. and access lists are kept");
+}
+
+// The kernel asks before it reads or writes one, but shows the names as they come.
+void HideFrom(const Caller& caller, std::vector<std::string>& names) {
+  if (caller.uid == 0) return;
+  std::erase_if(names, [](const std::string& name) { return name.starts_with(kTrusted); });
 }
 
 }  // namespace
@@ -39,9 +49,11 @@ Result<std::string> Xattrs::Get(InodeId inode, std::string_view name) {
   return *std::move(value);
 }
 
-Result<std::vector<std::string>> Xattrs::ListNames(InodeId inode) {
+Result<std::vector<std::string>> Xattrs::ListNames(InodeId inode, const Caller& caller) {
   const Gate::Visit visit = core_.BeginLook();
-  return core_.volume().Now().ListXattrs(inode);
+  ASSIGN_OR_RETURN(std::vector<std::string> names, core_.volume().Now().ListXattrs(inode));
+  HideFrom(caller, names);
+  return names;
 }
 
 Result<std::string> Xattrs::GetThen(InodeId inode, Lsn at, std::string_view name) {
@@ -53,20 +65,19 @@ Result<std::string> Xattrs::GetThen(InodeId inode, Lsn at, std::string_view name
   return *std::move(value);
 }
 
-Result<std::vector<std::string>> Xattrs::ListNamesThen(InodeId inode, Lsn at) {
+Result<std::vector<std::string>> Xattrs::ListNamesThen(InodeId inode, Lsn at,
+                                                       const Caller& caller) {
   ASSIGN_OR_RETURN(const View view, core_.volume().At(at));
   ASSIGN_OR_RETURN(std::vector<std::string> names, view.ListXattrs(inode));
-  names.erase(std::remove(names.begin(), names.end(), kCapability), names.end());
+  std::erase(names, kCapability);
+  HideFrom(caller, names);
   return names;
 }
 
-Status Xattrs::Commit(InodeId inode, Operation operation) {
-  ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+Status Xattrs::Commit(InodeId inode, InodeAttributes attributes, Change change) {
   attributes.ctime_ns = core_.Now();
   FileState* state = core_.states().Find(inode);
-  Change change;
   change.kind = state != nullptr && state->IsDirty() ? ChangeKind::kWrite : ChangeKind::kXattr;
-  change.operations.push_back(std::move(operation));
   change.operations.push_back(PutInode{inode, std::move(attributes)});
   RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
   return {};
@@ -80,15 +91,53 @@ Status Xattrs::Set(InodeId inode, std::string_view name, std::string_view value,
   ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
   RETURN_IF_ERROR(core_.volume().CheckSpace(value.size()));
   const InodeLocks::Exclusive lock(core_.locks(), {inode});
-  if (mode != XattrMode::kSet) {
-    ASSIGN_OR_RETURN(const std::optional<std::string> old,
-                     core_.volume().Now().GetXattr(inode, name));
-    if (mode == XattrMode::kCreate && old) {
-      return Error(ErrorCode::kExists, "attribute '" + std::string(name) + "' exists");
-    }
-    if (mode == XattrMode::kReplace && !old) return NoSuchXattr(name);
+  ASSIGN_OR_RETURN(const std::optional<std::string> old,
+                   core_.volume().Now().GetXattr(inode, name));
+  if (mode == XattrMode::kCreate && old) {
+    return Error(ErrorCode::kExists, "attribute '" + std::string(name) + "' exists");
   }
-  return Commit(inode, PutXattr{inode, std::string(name), std::string(value)});
+  if (mode == XattrMode::kReplace && !old) return NoSuchXattr(name);
+  if (old == value) return {};  // the same again is no change, and no version
+  ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+  Change change;
+  change.operations.push_back(PutXattr{inode, std::string(name), std::string(value)});
+  return Commit(inode, std::move(attributes), std::move(change));
+}
+
+Status Xattrs::SetAcl(InodeId inode, std::string_view name, std::string_view value,
+                      const Caller& caller) {
+  ASSIGN_OR_RETURN(const Acl acl, ParseAcl(value));
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  RETURN_IF_ERROR(core_.volume().CheckSpace(value.size()));
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+  if (S_ISLNK(attributes.mode)) {
+    return Error(ErrorCode::kUnsupported, "a symbolic link has no access control list");
+  }
+  const bool is_default = name == kDefaultAclName;
+  if (is_default && !S_ISDIR(attributes.mode)) {
+    return Error(ErrorCode::kPermission, "only directories have a default access control list");
+  }
+  const std::uint32_t mode_before = attributes.mode;
+  bool keeps = !acl.empty();
+  if (keeps && !is_default) {
+    attributes.mode = (attributes.mode & ~0777U) | PermissionsOf(acl);
+    if (caller.uid != 0 && !IsInGroup(caller, attributes.gid)) attributes.mode &= ~S_ISGID;
+    keeps = !IsMinimal(acl);
+  }
+  const std::optional<std::string> kept =
+      keeps ? std::optional<std::string>(EncodeAcl(acl)) : std::nullopt;
+  ASSIGN_OR_RETURN(const std::optional<std::string> old,
+                   core_.volume().Now().GetXattr(inode, name));
+  if (kept == old && attributes.mode == mode_before) return {};
+  Change change;
+  if (kept) {
+    change.operations.push_back(PutXattr{inode, std::string(name), *kept});
+  } else if (old) {
+    change.operations.push_back(RemoveXattr{inode, std::string(name)});
+  }
+  core_.acls().Forget(inode);
+  return Commit(inode, std::move(attributes), std::move(change));
 }
 
 Status Xattrs::Remove(InodeId inode, std::string_view name) {
@@ -97,8 +146,13 @@ Status Xattrs::Remove(InodeId inode, std::string_view name) {
   const InodeLocks::Exclusive lock(core_.locks(), {inode});
   ASSIGN_OR_RETURN(const std::optional<std::string> old,
                    core_.volume().Now().GetXattr(inode, name));
+  if (!old && IsAclName(name)) return {};  // that there shall be none is so already
   if (!old) return NoSuchXattr(name);
-  return Commit(inode, RemoveXattr{inode, std::string(name)});
+  ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
+  Change change;
+  change.operations.push_back(RemoveXattr{inode, std::string(name)});
+  core_.acls().Forget(inode);
+  return Commit(inode, std::move(attributes), std::move(change));
 }
 
 }  // namespace varve

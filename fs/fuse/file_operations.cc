@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "fs/fuse/reply.h"
-#include "fs/fuse/set_ids.h"
 
 namespace varve::fuse_ops {
 namespace {
@@ -56,17 +55,6 @@ void FillFileInfo(const OpenResult& open, fuse_file_info* file) {
   file->keep_cache = open.keep_cache ? 1 : 0;
 }
 
-// Before a file is truncated by being opened.
-Status DropSetIds(fuse_req_t req, Filesystem& filesystem, NodeId node) {
-  ASSIGN_OR_RETURN(const std::optional<std::uint32_t> mode,
-                   ModeWhenTruncated(req, filesystem, node));
-  if (!mode) return {};
-  SetAttributes set;
-  set.mode = *mode;
-  RETURN_IF_ERROR(filesystem.Set(node, set, CallerOf(req)));
-  return {};
-}
-
 std::optional<AllocateMode> ToAllocateMode(int mode) {
   switch (mode) {
     case 0:
@@ -103,11 +91,7 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
 
 void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
   AnswerLook(req, "open", [&](Filesystem& filesystem) {
-    if (file->flags & O_TRUNC) {
-      const Status dropped = DropSetIds(req, filesystem, NodeId(node));
-      if (!dropped.ok()) return ReplyError(req, dropped.error());
-    }
-    const auto result = filesystem.Open(NodeId(node), OpenFlags(req, *file));
+    const auto result = filesystem.Open(NodeId(node), OpenFlags(req, *file), CallerOf(req));
     if (!result.ok()) return ReplyError(req, result.error());
     FillFileInfo(*result, file);
     if (fuse_reply_open(req, file) == -ENOENT) filesystem.Release(result->handle);
@@ -132,8 +116,10 @@ void Read(fuse_req_t req, fuse_ino_t /*node*/, std::size_t size, off_t offset,
 void Write(fuse_req_t req, fuse_ino_t /*node*/, const char* bytes, std::size_t size, off_t offset,
            fuse_file_info* file) {
   Answer(req, "write", [&](Filesystem& filesystem) {
+    // Pages that the kernel writes back are nobody's: it saw to setuid when they became dirty.
+    const Caller caller = file->writepage ? Caller() : CallerOf(req);
     const auto count = filesystem.Write(FileHandle(file->fh), static_cast<std::uint64_t>(offset),
-                                        AsBytes({bytes, size}));
+                                        AsBytes({bytes, size}), caller);
     if (!count.ok()) return ReplyError(req, count.error());
     fuse_reply_write(req, *count);
   });

@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <limits>
 
 #include "fs/fuse/reply.h"
-#include "fs/fuse/set_ids.h"
 
 // Flags of renameat2(2), for a libc that does not show them.
 #ifndef RENAME_NOREPLACE
@@ -23,17 +21,11 @@ namespace {
 
 constexpr std::string_view kSnapshotsName = ".snapshots";
 
-// What is before 1677 or after 2262 becomes the first or the last second that can be kept.
+// The nearest time that Varve can keep: the years 1677 to 2262.
 TimeNs ToNs(const timespec& time) {
-  constexpr TimeNs kLastSecond = std::numeric_limits<TimeNs>::max() / kNsPerSecond - 1;
-  const TimeNs second = std::clamp(TimeNs{time.tv_sec}, -kLastSecond, kLastSecond);
-  return second * kNsPerSecond + (second == time.tv_sec ? time.tv_nsec : 0);
-}
-
-TimeNs NowNs() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return ToNs(now);
+  constexpr TimeNs kMaxSeconds = std::numeric_limits<TimeNs>::max() / kNsPerSecond - 1;
+  const TimeNs seconds = std::clamp<TimeNs>(time.tv_sec, -kMaxSeconds, kMaxSeconds);
+  return seconds * kNsPerSecond + (seconds == time.tv_sec ? time.tv_nsec : 0);
 }
 
 SetAttributes ToSetAttributes(const struct stat& attr, int to_set) {
@@ -42,11 +34,8 @@ SetAttributes ToSetAttributes(const struct stat& attr, int to_set) {
   if (to_set & FUSE_SET_ATTR_UID) set.uid = attr.st_uid;
   if (to_set & FUSE_SET_ATTR_GID) set.gid = attr.st_gid;
   if (to_set & FUSE_SET_ATTR_SIZE) set.size = static_cast<std::uint64_t>(attr.st_size);
-  if (to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW)) {
-    const TimeNs now_ns = NowNs();
-    if (to_set & FUSE_SET_ATTR_ATIME_NOW) set.atime_ns = now_ns;
-    if (to_set & FUSE_SET_ATTR_MTIME_NOW) set.mtime_ns = now_ns;
-  }
+  if (to_set & FUSE_SET_ATTR_ATIME_NOW) set.atime_ns = kTimeNow;
+  if (to_set & FUSE_SET_ATTR_MTIME_NOW) set.mtime_ns = kTimeNow;
   if ((to_set & FUSE_SET_ATTR_ATIME) && !set.atime_ns) set.atime_ns = ToNs(attr.st_atim);
   if ((to_set & FUSE_SET_ATTR_MTIME) && !set.mtime_ns) set.mtime_ns = ToNs(attr.st_mtim);
   return set;
@@ -116,13 +105,8 @@ void GetAttr(fuse_req_t req, fuse_ino_t node, fuse_file_info* /*file*/) {
 void SetAttr(fuse_req_t req, fuse_ino_t node, struct stat* attr, int to_set,
              fuse_file_info* /*file*/) {
   AnswerLook(req, "setattr", [&](Filesystem& filesystem) {
-    SetAttributes set = ToSetAttributes(*attr, to_set);
-    if (set.size) {
-      const auto mode = ModeWhenTruncated(req, filesystem, NodeId(node));
-      if (!mode.ok()) return ReplyError(req, mode.error());
-      if (*mode) set.mode = **mode;
-    }
-    ReplyAttributes(req, filesystem.Set(NodeId(node), set, CallerOf(req)));
+    ReplyAttributes(req,
+                    filesystem.Set(NodeId(node), ToSetAttributes(*attr, to_set), CallerOf(req)));
   });
 }
 
@@ -201,7 +185,7 @@ void StatFs(fuse_req_t req, fuse_ino_t /*node*/) {
 
 void SetXattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* value,
               std::size_t size, int flags) {
-  Answer(req, "setxattr", [&](Filesystem& filesystem) {
+  AnswerLook(req, "setxattr", [&](Filesystem& filesystem) {
     if ((flags & XATTR_CREATE) && (flags & XATTR_REPLACE)) {
       // It is there or it is not: one of the two wishes always fails.
       const auto old = filesystem.GetXattr(NodeId(node), name);
@@ -211,13 +195,14 @@ void SetXattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* val
     XattrMode mode = XattrMode::kSet;
     if (flags & XATTR_CREATE) mode = XattrMode::kCreate;
     if (flags & XATTR_REPLACE) mode = XattrMode::kReplace;
-    const Status status = filesystem.SetXattr(NodeId(node), name, {value, size}, mode);
+    const Status status =
+        filesystem.SetXattr(NodeId(node), name, {value, size}, mode, CallerOf(req));
     fuse_reply_err(req, status.ok() ? 0 : XattrErrnoOf(status.error()));
   });
 }
 
 void GetXattr(fuse_req_t req, fuse_ino_t node, const char* name, std::size_t size) {
-  Answer(req, "getxattr", [&](Filesystem& filesystem) {
+  AnswerLook(req, "getxattr", [&](Filesystem& filesystem) {
     const auto value = filesystem.GetXattr(NodeId(node), name);
     if (!value.ok()) {
       fuse_reply_err(req, XattrErrnoOf(value.error()));
@@ -229,12 +214,10 @@ void GetXattr(fuse_req_t req, fuse_ino_t node, const char* name, std::size_t siz
 
 void ListXattr(fuse_req_t req, fuse_ino_t node, std::size_t size) {
   Answer(req, "listxattr", [&](Filesystem& filesystem) {
-    const auto names = filesystem.ListXattrs(NodeId(node));
+    const auto names = filesystem.ListXattrs(NodeId(node), CallerOf(req));
     if (!names.ok()) return ReplyError(req, names.error());
     std::string list;
     for (const std::string& name : *names) {
-      // Only those who may read them are told of them.
-      if (name.starts_with("trusted.") && CallerOf(req).uid != 0) continue;
       list += name;
       list += '\0';
     }

@@ -17,13 +17,14 @@ constexpr unsigned kMaxBackground = 64;
 // All wishes are stated here, for libfuse's defaults differ between versions. Left out on purpose:
 //   AUTO_INVAL_DATA     nobody writes behind Varve's back; it says what to forget (Invalidate)
 //   POSIX_LOCKS, FLOCK_LOCKS   one kernel, one mount: it keeps the locks itself
-//   HANDLE_KILLPRIV     the kernel clears setuid bits on writing, through setattr
+//   HANDLE_KILLPRIV     the kernel clears setuid bits and capabilities on writing, through setattr
+//                       and removexattr; only at O_TRUNC, which it does not do itself, it cannot
 //   EXPORT_SUPPORT      needs "." and ".." of any node by number, also of nodes forgotten
 //   SPLICE_*            slower than copying, for what comes from memory
 unsigned Wishes(const OperationsContext& context) {
   unsigned wishes = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
                     FUSE_CAP_DONT_MASK | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-                    FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS;
+                    FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_ACL;
   if (context.writeback) wishes |= FUSE_CAP_WRITEBACK_CACHE;
   return wishes;
 }

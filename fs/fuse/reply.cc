@@ -1,5 +1,8 @@
 #include "fs/fuse/reply.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace varve {
 namespace {
 
@@ -7,6 +10,20 @@ thread_local int requests_served = 0;
 
 double Timeout(const NodeAttributes& attributes) {
   return attributes.cacheable ? kCacheableSeconds : 0.0;
+}
+
+// Is `gid` one of the supplementary groups of the process that asks? No, if it is gone.
+bool IsInGroups(fuse_req_t req, gid_t gid) {
+  std::vector<gid_t> groups(64);
+  for (;;) {
+    const int count = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());
+    if (count <= 0) return false;
+    const auto known = static_cast<std::size_t>(count);
+    if (known <= groups.size()) {
+      return std::find(groups.begin(), groups.begin() + count, gid) != groups.begin() + count;
+    }
+    groups.resize(known);
+  }
 }
 
 }  // namespace
@@ -25,7 +42,9 @@ void LogEscaped(OperationsContext& context, const char* operation, const char* w
 
 Caller CallerOf(fuse_req_t req) {
   const fuse_ctx* context = fuse_req_ctx(req);
-  return {.uid = context->uid, .gid = context->gid, .umask = context->umask};
+  Caller caller{.uid = context->uid, .gid = context->gid, .umask = context->umask};
+  caller.in_group = [req](std::uint32_t gid) { return IsInGroups(req, gid); };
+  return caller;
 }
 
 fuse_entry_param ToEntry(const NodeAttributes& attributes) {

@@ -23,6 +23,7 @@ inline OperationsContext& ContextOf(fuse_req_t req) {
 }
 inline Filesystem& FilesystemOf(fuse_req_t req) { return *ContextOf(req).filesystem; }
 
+// Usable while the request is; what it answers of groups is asked of the kernel each time.
 Caller CallerOf(fuse_req_t req);
 // A node of the past or of `.snapshots`.
 inline bool IsPast(NodeId node) { return (node.value >> 62 & 1) != 0; }

@@ -316,7 +316,7 @@ TEST_F(Files, KeepsExtendedAttributes) {
   EXPECT_EQ(*fs().ListXattrs(node), std::vector<std::string>{"user.a"});
   EXPECT_EQ(*fs().GetXattr(Node(Then(before, "f")), "user.a"), "one");
   EXPECT_EQ(fs().ListXattrs(Node(Then(before, "f")))->size(), 2u);
-  EXPECT_EQ(CodeOf(fs().SetXattr(node, "system.posix_acl_access", "x", XattrMode::kSet)),
+  EXPECT_EQ(CodeOf(fs().SetXattr(node, "system.other", "x", XattrMode::kSet)),
             ErrorCode::kUnsupported);
   EXPECT_EQ(CodeOf(fs().SetXattr(node, "user.", "x", XattrMode::kSet)),
             ErrorCode::kInvalidArgument);
