@@ -6,12 +6,12 @@
 #include <string>
 
 #include "store/catalog/catalog.h"
+#include "store/catalog/vfs_pages.h"
 #include "store/codec/checksum.h"
 
 namespace varve {
 namespace {
 
-constexpr std::size_t kLogHeaderBytes = 32;
 constexpr std::uint32_t kNoteMagic = 0x444c4f46;  // "FOLD"
 constexpr std::uint64_t kNoteLimitBytes = 4096;
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "store/log/change_check.h"
+
 namespace varve {
 namespace {
-
-constexpr std::size_t kLongestNameBytes = 255;
 
 // Order matters for the encoding's size only: a list without members costs one byte.
 struct Touched {
@@ -68,7 +68,7 @@ std::size_t DecodeCount(Decoder& in, std::size_t least_bytes) {
 
 std::string DecodeName(Decoder& in) {
   std::string name = in.SizedString();
-  if (name.empty() || name.size() > kLongestNameBytes) in.Fail();
+  if (name.empty() || name.size() > kMaxNameBytes) in.Fail();
   return name;
 }
 

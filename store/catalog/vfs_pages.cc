@@ -10,9 +10,8 @@
 namespace varve {
 namespace {
 
-// SQLite's file format: smallest page; header of the log, header of a frame.
+// SQLite's file format: smallest page; header of a frame of the log.
 constexpr std::size_t kSmallestPageBytes = 512;
-constexpr std::uint64_t kLogHeaderBytes = 32;
 constexpr std::uint64_t kFrameHeaderBytes = 24;
 constexpr std::uint64_t kFrameBytes = kFrameHeaderBytes + kCatalogPageBytes;
 

@@ -14,6 +14,8 @@
 
 namespace varve {
 
+inline constexpr std::size_t kLogHeaderBytes = 32;  // of SQLite's log
+
 // Reads as SQLite asks of a VFS: the whole of `out` is filled, with zeros past the end. False: it
 // was past the end.
 Result<bool> ReadRaw(DiskFile& file, std::uint64_t offset, MutableByteSpan out);

@@ -10,11 +10,11 @@
 namespace varve {
 namespace {
 
-constexpr auto kMaxOffset = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+constexpr auto kMaxFileOffset = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
 
 // Whether [offset, offset + length_bytes) can be said in off_t at all.
 Status CheckRange(std::uint64_t offset, std::uint64_t length_bytes, const std::string& where) {
-  if (offset > kMaxOffset || length_bytes > kMaxOffset - offset) {
+  if (offset > kMaxFileOffset || length_bytes > kMaxFileOffset - offset) {
     return Error(
         ErrorCode::kInvalidArgument,
         where + ": no such offset: " + std::to_string(offset) + "+" + std::to_string(length_bytes));

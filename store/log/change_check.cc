@@ -4,14 +4,13 @@
 #include <string>
 
 #include "store/disk/disk_label.h"
+#include "store/log/corrupt.h"
 #include "store/log/stripe.h"
 
 namespace varve {
 namespace {
 
 constexpr std::uint32_t kTypeBits = 0170000;  // S_IFMT
-
-Error Corrupt(std::string what) { return Error(ErrorCode::kCorrupt, std::move(what)); }
 
 Error CorruptExtent(const ExtentRef& ref, std::string_view what) {
   return Error(ErrorCode::kCorrupt,

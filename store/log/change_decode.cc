@@ -7,6 +7,7 @@
 #include "store/log/change.h"
 #include "store/log/change_check.h"
 #include "store/log/change_format.h"
+#include "store/log/corrupt.h"
 
 namespace varve {
 namespace {
@@ -17,8 +18,6 @@ constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
 // An operation is its tag and at least one byte; a piece at least gap, length and tag.
 constexpr std::size_t kMinOperationBytes = 2;
 constexpr std::size_t kMinPieceBytes = 3;
-
-Error Corrupt(std::string what) { return Error(ErrorCode::kCorrupt, std::move(what)); }
 
 TimeNs DecodeTime(TimeNs base_ns, Decoder& in) {
   return static_cast<TimeNs>(static_cast<std::uint64_t>(base_ns) + UnZigZag(in.Varint()));

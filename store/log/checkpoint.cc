@@ -7,6 +7,7 @@
 
 #include "store/codec/checksum.h"
 #include "store/log/change_check.h"
+#include "store/log/corrupt.h"
 
 namespace varve {
 namespace {
@@ -18,8 +19,6 @@ constexpr std::size_t kChecksumBytes = 8;
 constexpr std::size_t kMinSegmentBytes = 2;
 constexpr std::size_t kMinStripeBytes = 8;
 constexpr std::size_t kMinPartBytes = 12;
-
-Error Corrupt(std::string what) { return Error(ErrorCode::kCorrupt, std::move(what)); }
 
 // A reference must be walkable by itself: every part in a stripe it describes, every stripe in a
 // segment it describes.

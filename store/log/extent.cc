@@ -4,6 +4,7 @@
 #include <string>
 
 #include "store/disk/disk_label.h"
+#include "store/log/corrupt.h"
 #include "store/log/stripe.h"
 
 namespace varve {
@@ -20,8 +21,6 @@ constexpr unsigned kPieceFlagBits = 2;
 
 // The shortest encoding of a piece, for bounding a count before anything is allocated for it.
 constexpr std::size_t kSmallestPieceBytes = 13;
-
-Error Corrupt(const std::string& what) { return {ErrorCode::kCorrupt, what}; }
 
 // Whether `next` goes on exactly where `piece` ends, so that the two are one.
 bool Continues(const Piece& piece, const Piece& next) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,7 @@ namespace varve {
 // is one seek a chunk, however often it was written. An extent never crosses a chunk.
 inline constexpr std::uint32_t kChunkBytes = 64 * 1024;
 using ChunkIndex = std::uint64_t;  // offset / kChunkBytes
+inline constexpr ChunkIndex kNoChunk = std::numeric_limits<ChunkIndex>::max();
 
 // Bytes at rest: whole in one column of one stripe.
 struct ExtentRef {

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "store/codec/checksum.h"
+#include "store/log/corrupt.h"
 
 namespace varve {
 namespace {
@@ -15,8 +16,6 @@ constexpr std::size_t kHeaderChecksumAt = 80;
 constexpr std::size_t kHeaderFixedBytes = 88;
 constexpr std::size_t kFrameChecksumAt = 56;
 constexpr std::size_t kSequenceDigits = 16;
-
-Error Corrupt(std::string what) { return Error(ErrorCode::kCorrupt, std::move(what)); }
 
 // Checksum of `bytes` as if the eight bytes at `field` were zero: of what is before, continued over
 // the zeros and what is after by way of the seed.

@@ -5,6 +5,7 @@
 #include <bitset>
 
 #include "store/disk/disk_label.h"
+#include "store/log/corrupt.h"
 
 namespace varve {
 namespace {
@@ -12,8 +13,6 @@ namespace {
 // Keeps offset arithmetic far from overflow.
 constexpr std::uint64_t kLongestColumnFile = std::uint64_t{1} << 48;
 constexpr std::uint64_t kHighestSegment = ~std::uint64_t{0} >> StripeId::kIndexBits;
-
-Error Corrupt(const std::string& what) { return {ErrorCode::kCorrupt, what}; }
 
 }  // namespace
 

@@ -6,8 +6,6 @@
 namespace varve {
 namespace {
 
-constexpr ChunkIndex kNoChunk = std::numeric_limits<ChunkIndex>::max();
-
 // Calls visit(chunk) for each chunk of the body from `from` on that has data in the view.
 template <typename Visit>
 Status ForEachChunkFrom(const View& view, BodyId body, ChunkIndex from, Visit visit) {

@@ -11,7 +11,6 @@ namespace {
 
 constexpr Cookie kNoUpperBound = std::numeric_limits<Cookie>::max();
 constexpr std::size_t kMostEntriesAtOnce = 4096;
-constexpr ChunkIndex kNoChunk = std::numeric_limits<ChunkIndex>::max();
 // Chunks that are looked at together when a file's data are counted.
 constexpr ChunkIndex kCountedTogether = 1024;
 

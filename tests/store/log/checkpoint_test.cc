@@ -26,7 +26,7 @@ CheckpointRef MakeRef(RandomChanges& random, Lsn first, Lsn last) {
   return ref;
 }
 
-Result<CheckpointRef> Decode(ByteSpan bytes) {
+Result<CheckpointRef> DecodeRef(ByteSpan bytes) {
   Decoder in(bytes);
   return DecodeCheckpointRef(in);
 }
@@ -55,7 +55,7 @@ TEST(Checkpoint, ReferencesComeBackAsTheyWere) {
   RandomChanges random(SeedFromEnvironment(1));
   for (int i = 0; i < 100; ++i) {
     CheckpointRef ref = MakeRef(random, Lsn{1 + random.Below(100)}, Lsn{101 + random.Below(100)});
-    auto decoded = Decode(Encoded(ref));
+    auto decoded = DecodeRef(Encoded(ref));
     ASSERT_TRUE(decoded.ok()) << decoded.error().message();
     EXPECT_EQ(*decoded, ref);
   }
@@ -66,16 +66,16 @@ TEST(Checkpoint, AReferenceThatCannotBeWalkedIsRefused) {
   const CheckpointRef good = MakeRef(random, Lsn{1}, Lsn{5});
   // The fields are damaged after encoding, for encoding checks them as well.
   ByteVector bytes = Encoded(good);
-  ASSERT_TRUE(Decode(bytes).ok());
+  ASSERT_TRUE(DecodeRef(bytes).ok());
   ByteVector reversed = bytes;
   reversed[0] = std::byte{9};  // first LSN 9, last 5
-  EXPECT_FALSE(Decode(reversed).ok());
+  EXPECT_FALSE(DecodeRef(reversed).ok());
   ByteVector many = bytes;
   many[2] = std::byte{0x7f};  // count of segments
-  EXPECT_FALSE(Decode(many).ok());
+  EXPECT_FALSE(DecodeRef(many).ok());
   for (std::size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_FALSE(
-        Decode(ByteVector(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)))
+        DecodeRef(ByteVector(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)))
             .ok());
   }
   CheckpointRef stray = good;
@@ -88,7 +88,7 @@ TEST(Checkpoint, FlippedBitsInAReferenceNeverCrash) {
   for (int i = 0; i < 3000; ++i) {
     ByteVector bytes = Encoded(MakeRef(random, Lsn{1}, Lsn{5}));
     bytes[random.Below(bytes.size())] ^= static_cast<std::byte>(1u << random.Below(8));
-    auto decoded = Decode(bytes);
+    auto decoded = DecodeRef(bytes);
     if (decoded.ok()) Encoded(*decoded);  // CHECKs every bound
   }
 }

@@ -7,13 +7,10 @@
 #include <cstdlib>
 #include <random>
 
+#include "tests/support/random_seed.h"
+
 namespace varve {
 namespace {
-
-std::uint64_t Seed() {
-  const char* given = std::getenv("VARVE_SEED");
-  return given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-}
 
 ExtentRef Extent(std::uint64_t stripe, std::uint32_t raw_bytes) {
   ExtentRef extent;
@@ -93,7 +90,7 @@ class Overlays : public testing::Test {
     return pieces;
   }
 
-  const std::uint64_t seed_ = Seed();
+  const std::uint64_t seed_ = RandomSeed();
   testing::ScopedTrace trace_{__FILE__, __LINE__, "VARVE_SEED=" + std::to_string(seed_)};
   std::mt19937_64 random_{seed_};
   std::uint64_t next_extent_ = 0;

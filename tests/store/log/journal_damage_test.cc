@@ -9,10 +9,6 @@ using testing::HasSubstr;
 
 class JournalDamage : public JournalFixture {};
 
-int BadReplicas(const JournalContents& contents) {
-  return CountOf(contents.findings, FindingKind::kJournalReplicaBad, Severity::kRepairable);
-}
-
 TEST_F(JournalDamage, TheLongestChainAmongReplicasIsHistory) {
   Format(2, 2, 4);
   Start();

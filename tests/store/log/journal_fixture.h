@@ -209,4 +209,8 @@ inline int CountOf(const std::vector<Finding>& findings, FindingKind kind, Sever
       findings, [&](const Finding& f) { return f.kind == kind && f.severity == severity; }));
 }
 
+inline int BadReplicas(const JournalContents& contents) {
+  return CountOf(contents.findings, FindingKind::kJournalReplicaBad, Severity::kRepairable);
+}
+
 }  // namespace varve

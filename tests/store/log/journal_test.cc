@@ -7,10 +7,6 @@ namespace {
 
 class Journaling : public JournalFixture {};
 
-int BadReplicas(const JournalContents& contents) {
-  return CountOf(contents.findings, FindingKind::kJournalReplicaBad, Severity::kRepairable);
-}
-
 TEST_F(Journaling, ReadsBackWhatWasAppended) {
   Format(2, 1, 4);
   Start();

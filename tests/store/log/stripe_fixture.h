@@ -16,16 +16,12 @@
 #include "store/log/stripe_writer.h"
 #include "tests/support/faulty_disk.h"
 #include "tests/support/memory_disk.h"
+#include "tests/support/random_seed.h"
 
 namespace varve {
 
 class StripeFixture : public testing::Test {
  protected:
-  static std::uint64_t Seed() {
-    const char* given = std::getenv("VARVE_SEED");
-    return given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  }
-
   void Format(int data, int parity, int disk_count, StripeWriterOptions options = {}) {
     reader_.reset();
     writer_.reset();
@@ -192,7 +188,7 @@ class StripeFixture : public testing::Test {
   }
   std::vector<Finding> Findings() { return *findings_.Lock(); }
 
-  const std::uint64_t seed_ = Seed();
+  const std::uint64_t seed_ = RandomSeed();
   testing::ScopedTrace trace_{__FILE__, __LINE__, "VARVE_SEED=" + std::to_string(seed_)};
   std::mt19937_64 random_{seed_};
 

@@ -8,14 +8,10 @@
 #include "store/log/fragment.h"
 #include "store/log/stripe_layout.h"
 #include "store/log/stripe_reader.h"
+#include "tests/support/random_seed.h"
 
 namespace varve {
 namespace {
-
-std::uint64_t Seed() {
-  const char* given = std::getenv("VARVE_SEED");
-  return given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-}
 
 StripeDescriptor SomeStripe() {
   StripeDescriptor stripe;
@@ -91,7 +87,7 @@ TEST(Stripe, RefusesFieldsOutOfBounds) {
 }
 
 TEST(Stripe, NeverBelievesHostileBytes) {
-  const std::uint64_t seed = Seed();
+  const std::uint64_t seed = RandomSeed();
   SCOPED_TRACE("VARVE_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   Encoder good;
@@ -182,7 +178,7 @@ TEST(StripeLayout, IsAsWideAsTheDataDeserves) {
 }
 
 TEST(StripeLayout, PlacesEveryExtentWholeAndWastesLittle) {
-  const std::uint64_t seed = Seed();
+  const std::uint64_t seed = RandomSeed();
   SCOPED_TRACE("VARVE_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int i = 0; i < 500; ++i) {
