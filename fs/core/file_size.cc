@@ -58,6 +58,11 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
   }
   if (set.mode) {
     attributes.mode = (attributes.mode & S_IFMT) | (*set.mode & 07777);
+    // The kernel has seen to it where it is a chmod; where a write takes setuid away it has not.
+    if ((attributes.mode & S_ISGID) && caller.uid != 0 &&
+        !IsInGroup(caller, set.gid.value_or(attributes.gid))) {
+      attributes.mode &= ~S_ISGID;
+    }
     RETURN_IF_ERROR(core_.acls().FollowMode(inode, attributes.mode, change));
   }
   if (MayTakePrivileges(set)) attributes.mode = ModeAfterWriteBy(caller, attributes);

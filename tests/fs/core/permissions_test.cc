@@ -219,6 +219,17 @@ TEST_F(Permissions, AnothersWritingTakesSetuidAndSetgidAway) {
   }
 }
 
+TEST_F(Permissions, OnlyTheGroupMaySetTheSetgidBit) {
+  VARVE_ASSERT_OK(Write("f", "x"));
+  VARVE_ASSERT_OK(Chown("f", 1000, 50));
+  caller_ = {1000, 1000, 022};
+  VARVE_ASSERT_OK(Chmod("f", 02766));
+  EXPECT_EQ(ModeOf("f"), 0766u);
+  caller_.in_group = [](std::uint32_t gid) { return gid == 50; };
+  VARVE_ASSERT_OK(Chmod("f", 02766));
+  EXPECT_EQ(ModeOf("f"), 02766u);
+}
+
 TEST_F(Permissions, TimesSetTogetherAreTheSame) {
   VARVE_ASSERT_OK(Write("f", "x"));
   SetAttributes set;
