@@ -20,6 +20,7 @@ struct FileState {
   WriteBuffer buffer;
   std::uint64_t handles = 0;  // open files or directories
   Lsn last_change;            // fsync waits for this one
+  bool linkable = false;      // made without a name (O_TMPFILE), and may be given one
 
   bool IsDirty() const { return !buffer.empty(); }
 };

@@ -139,6 +139,9 @@ class Filesystem {
   };
   Result<CreateResult> Create(NodeId parent, std::string_view name, std::uint32_t mode,
                               int open_flags, const Caller& caller);
+  // O_TMPFILE: a file without a name, until Link gives it one. Counts a kernel reference too.
+  Result<CreateResult> CreateNameless(NodeId parent, std::uint32_t mode, int open_flags,
+                                      const Caller& caller);
   Result<OpenResult> Open(NodeId node, int open_flags, const Caller& caller = {});
   // Fills out; the answer is the bytes read, fewer only at the end of the file.
   Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);

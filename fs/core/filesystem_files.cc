@@ -43,6 +43,16 @@ Result<Filesystem::CreateResult> Filesystem::Create(NodeId parent, std::string_v
   }
 }
 
+Result<Filesystem::CreateResult> Filesystem::CreateNameless(NodeId parent, std::uint32_t mode,
+                                                            int open_flags, const Caller& caller) {
+  ASSIGN_OR_RETURN(const InodeId directory, impl_->Present(parent));
+  NamespaceOperations::NewNode node;
+  node.mode = S_IFREG | (mode & 07777);
+  ASSIGN_OR_RETURN(const NamespaceOperations::Made made,
+                   impl_->names.MakeNameless(directory, node, caller));
+  return CreateResult{Impl::ToNode(made), impl_->files.AddHandle(made.inode, open_flags)};
+}
+
 Result<OpenResult> Filesystem::Open(NodeId node, int open_flags, const Caller& caller) {
   if (!IsPastNode(node)) return impl_->files.Open(InodeId(node.value), open_flags, caller);
   ASSIGN_OR_RETURN(const PastNode past, impl_->past.Find(node));

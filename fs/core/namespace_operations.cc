@@ -37,10 +37,50 @@ Result<NamespaceOperations::Made> NamespaceOperations::Make(InodeId parent, std:
   if (is_directory && directory.nlink >= kMaxLinks) return TooManyLinks(name);
   Change change;
   change.kind = node.kind;
-  Made made{inode, {}};
-  InodeAttributes& attributes = made.attributes;
+  ASSIGN_OR_RETURN(InodeAttributes attributes,
+                   NewAttributes({parent, directory}, inode, node, caller, change));
+  directory.size += 1;
+  if (is_directory) directory.nlink += 1;
+  directory.mtime_ns = directory.ctime_ns = attributes.birth_ns;
+  change.operations.push_back(PutInode{inode, attributes});
+  change.operations.push_back(PutEntry{
+      parent, Entry{std::string(name), inode, node.mode & S_IFMT, core_.volume().AllocateId()}});
+  change.operations.push_back(PutInode{parent, std::move(directory)});
+  ASSIGN_OR_RETURN(const Lsn lsn, core_.Commit(std::move(change)));
+  if (handle == Handle::kOpen) core_.states().Make(inode, attributes, lsn).handles = 1;
+  return Made{inode, std::move(attributes)};
+}
+
+Result<NamespaceOperations::Made> NamespaceOperations::MakeNameless(InodeId parent,
+                                                                    const NewNode& node,
+                                                                    const Caller& caller) {
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  const InodeId inode(core_.volume().AllocateId());
+  const InodeLocks::Exclusive lock(core_.locks(), {parent, inode});
+  ASSIGN_OR_RETURN(const InodeAttributes directory, core_.LoadDirectory(parent));
+  RETURN_IF_ERROR(core_.volume().CheckSpace(kBlockBytes));
+  Change change;
+  change.kind = node.kind;
+  ASSIGN_OR_RETURN(InodeAttributes attributes,
+                   NewAttributes({parent, directory}, inode, node, caller, change));
+  attributes.nlink = 0;
+  attributes.parent = InodeId{};
+  change.operations.push_back(PutInode{inode, attributes});
+  ASSIGN_OR_RETURN(const Lsn lsn, core_.Commit(std::move(change)));
+  FileState& state = core_.states().Make(inode, attributes, lsn);
+  state.handles = 1;
+  state.linkable = true;
+  return Made{inode, std::move(attributes)};
+}
+
+Result<InodeAttributes> NamespaceOperations::NewAttributes(const Made& parent, InodeId inode,
+                                                           const NewNode& node,
+                                                           const Caller& caller, Change& change) {
+  const InodeAttributes& directory = parent.attributes;
+  const bool is_directory = S_ISDIR(node.mode);
+  InodeAttributes attributes;
   ASSIGN_OR_RETURN(attributes.mode,
-                   core_.acls().Inherit(parent, inode, node.mode, caller.umask, change));
+                   core_.acls().Inherit(parent.inode, inode, node.mode, caller.umask, change));
   attributes.uid = caller.uid;
   attributes.gid = caller.gid;
   if (directory.mode & S_ISGID) {
@@ -52,20 +92,10 @@ Result<NamespaceOperations::Made> NamespaceOperations::Make(InodeId parent, std:
   attributes.rdev = node.rdev;
   attributes.birth_ns = core_.Now();
   attributes.atime_ns = attributes.mtime_ns = attributes.ctime_ns = attributes.birth_ns;
-  attributes.parent = parent;
+  attributes.parent = parent.inode;
   attributes.target = node.target;
   if (S_ISREG(node.mode)) attributes.body = BodyId(core_.volume().AllocateId());
-
-  directory.size += 1;
-  if (is_directory) directory.nlink += 1;
-  directory.mtime_ns = directory.ctime_ns = attributes.birth_ns;
-  change.operations.push_back(PutInode{inode, attributes});
-  change.operations.push_back(PutEntry{
-      parent, Entry{std::string(name), inode, node.mode & S_IFMT, core_.volume().AllocateId()}});
-  change.operations.push_back(PutInode{parent, std::move(directory)});
-  ASSIGN_OR_RETURN(const Lsn lsn, core_.Commit(std::move(change)));
-  if (handle == Handle::kOpen) core_.states().Make(inode, attributes, lsn).handles = 1;
-  return made;
+  return attributes;
 }
 
 Result<NamespaceOperations::Made> NamespaceOperations::Link(InodeId inode, InodeId new_parent,
@@ -79,7 +109,10 @@ Result<NamespaceOperations::Made> NamespaceOperations::Link(InodeId inode, Inode
   if (S_ISDIR(attributes.mode)) {
     return Error(ErrorCode::kPermission, "a directory cannot have a second name", EPERM);
   }
-  if (attributes.nlink == 0) return Error(ErrorCode::kNotFound, "the file has been removed");
+  FileState* state = core_.states().Find(inode);
+  if (attributes.nlink == 0 && (state == nullptr || !state->linkable)) {
+    return Error(ErrorCode::kNotFound, "the file has been removed");
+  }
   if (attributes.nlink >= kMaxLinks) return TooManyLinks(new_name);
   ASSIGN_OR_RETURN(const std::optional<Entry> taken,
                    core_.volume().Now().Lookup(new_parent, new_name));
@@ -100,7 +133,9 @@ Result<NamespaceOperations::Made> NamespaceOperations::Link(InodeId inode, Inode
       new_parent,
       Entry{std::string(new_name), inode, attributes.mode & S_IFMT, core_.volume().AllocateId()}});
   change.operations.push_back(PutInode{new_parent, std::move(directory)});
-  RETURN_IF_ERROR(core_.Commit(std::move(change)));
+  // What is dirty of a file that had no name yet becomes visible together with its name.
+  RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
+  if (state != nullptr) state->linkable = false;
   return Made{inode, std::move(attributes)};
 }
 

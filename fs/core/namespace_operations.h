@@ -26,6 +26,8 @@ class NamespaceOperations {
   enum class Handle { kNone, kOpen };
   Result<Made> Make(InodeId parent, std::string_view name, const NewNode& node,
                     const Caller& caller, Handle handle);
+  // A file that no name leads to, open, gone with its last handle unless Link gives it a name.
+  Result<Made> MakeNameless(InodeId parent, const NewNode& node, const Caller& caller);
   Result<Made> Link(InodeId inode, InodeId new_parent, std::string_view new_name);
   Status Unlink(InodeId parent, std::string_view name);
   Status RemoveDirectory(InodeId parent, std::string_view name);
@@ -38,6 +40,9 @@ class NamespaceOperations {
 
   // kExists / kPermission for `.snapshots`, unless that name means nothing (snapdir=off).
   Status CheckNotReserved(std::string_view name, ErrorCode code) const;
+  // What a new node in `parent` begins with; appends the access lists it inherits.
+  Result<InodeAttributes> NewAttributes(const Made& parent, InodeId inode, const NewNode& node,
+                                        const Caller& caller, Change& change);
   Status Remove(InodeId parent, std::string_view name, ChangeKind kind);
   // The operations that take the last or one of several links from `victim`.
   void AppendUnlinked(InodeId victim, InodeAttributes attributes, InodeId parent, TimeNs now,

@@ -55,6 +55,17 @@ void FillFileInfo(const OpenResult& open, fuse_file_info* file) {
   file->keep_cache = open.keep_cache ? 1 : 0;
 }
 
+void ReplyCreated(fuse_req_t req, Filesystem& filesystem,
+                  const Result<Filesystem::CreateResult>& result, fuse_file_info* file) {
+  if (!result.ok()) return ReplyError(req, result.error());
+  FillFileInfo(result->open, file);
+  const fuse_entry_param entry = ToEntry(result->attributes);
+  if (fuse_reply_create(req, &entry, file) == -ENOENT) {
+    filesystem.Release(result->open.handle);
+    filesystem.Forget(result->attributes.node, 1);
+  }
+}
+
 std::optional<AllocateMode> ToAllocateMode(int mode) {
   switch (mode) {
     case 0:
@@ -77,15 +88,18 @@ std::optional<AllocateMode> ToAllocateMode(int mode) {
 void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* file) {
   AnswerLook(req, "create", [&](Filesystem& filesystem) {
-    const auto result =
-        filesystem.Create(NodeId(parent), name, mode, OpenFlags(req, *file), CallerOf(req));
-    if (!result.ok()) return ReplyError(req, result.error());
-    FillFileInfo(result->open, file);
-    const fuse_entry_param entry = ToEntry(result->attributes);
-    if (fuse_reply_create(req, &entry, file) == -ENOENT) {
-      filesystem.Release(result->open.handle);
-      filesystem.Forget(result->attributes.node, 1);
-    }
+    ReplyCreated(
+        req, filesystem,
+        filesystem.Create(NodeId(parent), name, mode, OpenFlags(req, *file), CallerOf(req)), file);
+  });
+}
+
+void CreateNameless(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* file) {
+  AnswerLook(req, "tmpfile", [&](Filesystem& filesystem) {
+    ReplyCreated(
+        req, filesystem,
+        filesystem.CreateNameless(NodeId(parent), mode, OpenFlags(req, *file), CallerOf(req)),
+        file);
   });
 }
 

@@ -69,6 +69,9 @@ fuse_lowlevel_ops MakeTable() {
   ops.listxattr = fuse_ops::ListXattr;
   ops.removexattr = fuse_ops::RemoveXattr;
   ops.create = fuse_ops::Create;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+  ops.tmpfile = fuse_ops::CreateNameless;  // O_TMPFILE; libfuse before does not know it
+#endif
   ops.open = fuse_ops::Open;
   ops.read = fuse_ops::Read;
   ops.write = fuse_ops::Write;

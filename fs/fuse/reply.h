@@ -97,6 +97,7 @@ void ListXattr(fuse_req_t req, fuse_ino_t node, std::size_t size);
 void RemoveXattr(fuse_req_t req, fuse_ino_t node, const char* name);
 
 void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* file);
+void CreateNameless(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* file);
 void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file);
 void Read(fuse_req_t req, fuse_ino_t node, std::size_t size, off_t offset, fuse_file_info* file);
 void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size, off_t offset,

@@ -241,5 +241,36 @@ TEST_F(Namespace, SurvivesReopening) {
   EXPECT_EQ(Stat("g").st_nlink, 2u);
 }
 
+TEST_F(Namespace, AFileWithoutANameIsSeenWholeOnceItHasOne) {
+  const auto made = fs().CreateNameless(Node(""), 0644, O_RDWR, Caller{});
+  VARVE_ASSERT_OK(made);
+  const NodeId node = made->attributes.node;
+  EXPECT_EQ(fs().GetAttributes(node)->stat.st_nlink, 0u);
+  VARVE_ASSERT_OK(WriteAt(made->open.handle, 0, "content"));
+  VARVE_ASSERT_OK(fs().Sync(made->open.handle, SyncMode::kAll));
+  VARVE_ASSERT_OK(fs().Link(node, Node(""), "named"));
+  const Lsn named = Last();
+  EXPECT_EQ(ReadAll("named"), "content");
+  VARVE_EXPECT_OK(CloseFile(made->open.handle));
+  EXPECT_EQ(ReadAll(Then(named, "named")), "content");
+  EXPECT_EQ(Stat("named").st_nlink, 1u);
+}
+
+TEST_F(Namespace, AFileWithoutANameGoesWithItsLastHandle) {
+  const auto made = fs().CreateNameless(Node(""), 0644, O_RDWR, Caller{});
+  VARVE_ASSERT_OK(made);
+  VARVE_EXPECT_OK(CloseFile(made->open.handle));
+  EXPECT_EQ(CodeOf(fs().GetAttributes(made->attributes.node)), ErrorCode::kStale);
+}
+
+TEST_F(Namespace, ARemovedFileCannotBeLinkedAgain) {
+  VARVE_ASSERT_OK(Write("f", "x"));
+  const NodeId node = Node("f");
+  const FileHandle handle = Open("f", O_RDWR);
+  VARVE_ASSERT_OK(Remove("f"));
+  EXPECT_EQ(CodeOf(fs().Link(node, Node(""), "again")), ErrorCode::kNotFound);
+  VARVE_EXPECT_OK(CloseFile(handle));
+}
+
 }  // namespace
 }  // namespace varve
