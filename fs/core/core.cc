@@ -6,6 +6,15 @@
 #include "fs/core/attributes.h"
 
 namespace varve {
+namespace {
+
+// Whether what such a change removes was known to the kernel by its name.
+bool Unlinks(ChangeKind kind) {
+  return kind == ChangeKind::kUnlink || kind == ChangeKind::kRemoveDirectory ||
+         kind == ChangeKind::kRename;
+}
+
+}  // namespace
 
 Result<Gate::Visit> Core::BeginChange() {
   Gate::Visit visit(writers_);
@@ -60,19 +69,65 @@ Status Core::CountBlocks(const View& view, const InodeAttributes& attributes, st
   return {};
 }
 
+Status Core::CheckStored(InodeId inode) {
+  const FileState* state = states_.Find(inode);
+  if (state == nullptr || !state->removed) return {};
+  return Error(ErrorCode::kStale, "inode " + std::to_string(inode.value) + " has been removed");
+}
+
 Result<Lsn> Core::Commit(Change change) {
   std::vector<std::pair<FileState*, InodeAttributes>> changed;
+  std::vector<std::pair<InodeId, InodeAttributes>> unlinked;
+  bool in_memory_only = false;
   for (const Operation& operation : change.operations) {
-    const auto* put = std::get_if<PutInode>(&operation);
-    if (put == nullptr) continue;
-    if (FileState* state = states_.Find(put->inode)) changed.emplace_back(state, put->attributes);
+    if (const auto* put = std::get_if<PutInode>(&operation)) {
+      FileState* state = states_.Find(put->inode);
+      if (state == nullptr) continue;
+      changed.emplace_back(state, put->attributes);
+      in_memory_only |= state->removed && put->attributes.nlink == 0;
+    } else if (const auto* remove = std::get_if<RemoveInode>(&operation);
+               remove != nullptr && Unlinks(change.kind)) {
+      ASSIGN_OR_RETURN(InodeAttributes attributes, Load(remove->inode));
+      unlinked.emplace_back(remove->inode, std::move(attributes));
+    }
   }
-  ASSIGN_OR_RETURN(const Lsn lsn, volume_.Commit(std::move(change)));
+  Lsn lsn = volume_.last_lsn();
+  if (!in_memory_only) {
+    ASSIGN_OR_RETURN(lsn, volume_.Commit(std::move(change)));
+  }
   for (auto& [state, attributes] : changed) {
+    if (attributes.nlink > 0) state->removed = state->forgotten = false;  // it has a name again
     state->attributes = std::move(attributes);
     state->last_change = lsn;
   }
+  for (auto& [inode, attributes] : unlinked) Bury(inode, std::move(attributes), lsn);
   return lsn;
+}
+
+void Core::Bury(InodeId inode, InodeAttributes attributes, Lsn lsn) {
+  attributes.nlink = 0;
+  attributes.ctime_ns = Now();
+  FileState* state = states_.Find(inode);
+  if (state == nullptr) {
+    states_.Make(inode, std::move(attributes), lsn).removed = true;
+    return;
+  }
+  state->attributes = std::move(attributes);
+  state->removed = true;
+}
+
+void Core::Forget(InodeId inode) {
+  {
+    // Nearly always there is nothing to be done; then nobody waits.
+    const InodeLocks::Shared lock(locks_, inode);
+    const FileState* state = states_.Find(inode);
+    if (state == nullptr || state->attributes.nlink > 0) return;
+  }
+  const InodeLocks::Exclusive lock(locks_, {inode});
+  FileState* state = states_.Find(inode);
+  if (state == nullptr || state->attributes.nlink > 0) return;
+  state->forgotten = true;
+  states_.DropIfIdle(*state);
 }
 
 Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {

@@ -48,6 +48,8 @@ class Core {
   Result<InodeAttributes> Load(InodeId inode);
   // The same, and kNotDirectory / kNotFound (removed) unless it is a directory in the tree.
   Result<InodeAttributes> LoadDirectory(InodeId inode);
+  // kStale if it is only remembered: it can be asked about, but not read or changed for good.
+  Status CheckStored(InodeId inode);
 
   // --- Without locks and gates ---
   // What stat(2) says of a node of the present.
@@ -59,6 +61,8 @@ class Core {
 
   // --- Under the exclusive locks of all inodes that are put or removed, inside the writers' gate
   // ---
+  // What the change unlinks stays in memory until the kernel forgets it; what was removed before is
+  // changed there only.
   Result<Lsn> Commit(Change change);
   // Commits what is dirty of `state` (may be null) together with `change`, which must put its
   // inode. After an error nothing is lost: the bytes are dirty as before.
@@ -81,6 +85,9 @@ class Core {
   // The same with gates taken inside: what was written before the call is in the volume after it.
   Status CutAll();
 
+  // Without locks: the kernel knows the inode no more.
+  void Forget(InodeId inode);
+
   std::uint64_t dirty_bytes() const { return dirty_bytes_; }
 
   // Namespace operations that move directories between directories, one at a time.
@@ -95,6 +102,7 @@ class Core {
   };
   std::vector<Dirty> ListDirty() const;  // oldest first
   Status CutOne(InodeId inode);
+  void Bury(InodeId inode, InodeAttributes attributes, Lsn lsn);
   void SetDirtyMark(const FileState& state, std::uint64_t bytes_before);
 
   Volume& volume_;

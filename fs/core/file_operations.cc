@@ -25,7 +25,26 @@ Result<InodeAttributes> FileOperations::GetAttributes(InodeId inode) {
   return core_.Load(inode);
 }
 
+Status FileOperations::Revive(InodeId inode) {
+  {
+    const InodeLocks::Shared lock(core_.locks(), inode);
+    if (core_.CheckStored(inode).ok()) return {};
+  }
+  ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  FileState* state = core_.states().Find(inode);
+  if (state == nullptr || !state->removed) return {};
+  state->removed = false;
+  Change change;
+  change.operations.push_back(PutInode{inode, state->attributes});
+  const Result<Lsn> committed = core_.Commit(std::move(change));
+  if (committed.ok()) return {};
+  state->removed = true;
+  return committed.error();
+}
+
 Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Caller& caller) {
+  RETURN_IF_ERROR(Revive(inode));
   const bool truncates = (open_flags & O_TRUNC) != 0;
   std::optional<Gate::Visit> visit;
   if (truncates) {
@@ -43,6 +62,7 @@ Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Cal
     return Error(S_ISDIR(attributes.mode) ? ErrorCode::kIsDirectory : ErrorCode::kInvalidArgument,
                  "inode " + std::to_string(inode.value) + " is not a regular file");
   }
+  RETURN_IF_ERROR(core_.CheckStored(inode));
   if (truncates) {
     RETURN_IF_ERROR(core_.Cut(inode));
     Change change;
@@ -94,6 +114,7 @@ void FileOperations::Unhold(InodeId inode) {
   CHECK(state != nullptr && state->handles > 0, "released more often than opened");
   state->handles -= 1;
   if (state->handles != 0) return;
+  if (state->removed) return core_.states().DropIfIdle(*state);
   if (state->attributes.nlink == 0) {
     core_.DropDirty(*state);
     if (!core_.refusing()) {
@@ -106,6 +127,7 @@ void FileOperations::Unhold(InodeId inode) {
       }();
       static_cast<void>(removed);
     }
+    state->removed = true;
   } else if (!core_.refusing()) {
     // Pages of a mapping may be written after the last close. If the volume refuses them they stay
     // dirty, and the cutting thread tries again.

@@ -35,6 +35,9 @@ class FileOperations {
   Result<std::uint64_t> SeekTo(FileHandle handle, Filesystem::Seek what, std::uint64_t offset);
 
  private:
+  // Puts back, without a name, what only the kernel still knows, so that it can be opened again
+  // (through /proc/self/fd, of a descriptor of O_PATH). It goes with the last close.
+  Status Revive(InodeId inode);
   Result<std::size_t> ReadPresent(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
   Result<std::size_t> ReadPast(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
   // Steps of CopyRange: the answer is how far they came, 0 when there is nothing to be done so.

@@ -49,6 +49,7 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
   Change change;
   change.kind = ChangeKind::kAttributes;
   if (TouchesSize(attributes, set)) {
+    RETURN_IF_ERROR(core_.CheckStored(inode));
     // What was written before the truncation is a version.
     RETURN_IF_ERROR(core_.Cut(inode));
     change.kind = ChangeKind::kTruncate;

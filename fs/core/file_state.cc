@@ -22,7 +22,7 @@ FileState& FileStates::Make(InodeId inode, InodeAttributes attributes, Lsn last_
 }
 
 void FileStates::DropIfIdle(FileState& state) {
-  if (state.handles != 0 || state.IsDirty()) return;
+  if (state.handles != 0 || state.IsDirty() || (state.removed && !state.forgotten)) return;
   shards_[InodeLocks::ShardOf(state.inode)].erase(state.inode);
 }
 

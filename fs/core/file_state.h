@@ -1,4 +1,4 @@
-// What is known in memory of a present inode that is open or dirty.
+// What is known in memory of a present inode that is open or dirty, or removed but still known.
 #pragma once
 
 #include <array>
@@ -21,6 +21,10 @@ struct FileState {
   std::uint64_t handles = 0;  // open files or directories
   Lsn last_change;            // fsync waits for this one
   bool linkable = false;      // made without a name (O_TMPFILE), and may be given one
+  // Gone from the volume, and here for as long as the kernel knows it: a descriptor of O_PATH, an
+  // open fifo or device, and a current directory can all be asked about, and open nothing here.
+  bool removed = false;
+  bool forgotten = false;  // the kernel does not know it any more
 
   bool IsDirty() const { return !buffer.empty(); }
 };
@@ -33,7 +37,8 @@ class FileStates {
   FileState* Find(InodeId inode);
   // Under the inode's exclusive lock.
   FileState& Make(InodeId inode, InodeAttributes attributes, Lsn last_change);
-  // Drops the state when neither handles nor dirty bytes need it. Under the exclusive lock.
+  // Drops the state when neither handles nor dirty bytes nor the kernel need it. Under the
+  // exclusive lock.
   void DropIfIdle(FileState& state);
 
  private:

@@ -57,7 +57,8 @@ Result<NodeAttributes> Filesystem::Lookup(NodeId parent, std::string_view name,
 }
 
 void Filesystem::Forget(NodeId node, std::uint64_t count) {
-  if (IsPastNode(node)) impl_->past.Forget(node, count);
+  if (IsPastNode(node)) return impl_->past.Forget(node, count);
+  impl_->core.Forget(InodeId(node.value));  // it has counted for us and means all of them
 }
 
 Result<NodeAttributes> Filesystem::GetAttributes(NodeId node) {

@@ -75,6 +75,7 @@ Result<std::vector<std::string>> Xattrs::ListNamesThen(InodeId inode, Lsn at,
 }
 
 Status Xattrs::Commit(InodeId inode, InodeAttributes attributes, Change change) {
+  RETURN_IF_ERROR(core_.CheckStored(inode));
   attributes.ctime_ns = core_.Now();
   FileState* state = core_.states().Find(inode);
   change.kind = state != nullptr && state->IsDirty() ? ChangeKind::kWrite : ChangeKind::kXattr;

@@ -107,6 +107,8 @@ TEST_F(Namespace, UnlinkAndRmdirKnowTheirKind) {
   const NodeId gone = Node("d");
   VARVE_EXPECT_OK(RemoveDirectory("d"));
   EXPECT_FALSE(Exists("d"));
+  EXPECT_EQ(CodeOf(fs().MakeDirectory(gone, "x", 0755, caller_)), ErrorCode::kNotFound);
+  fs().Forget(gone, 1);
   EXPECT_EQ(CodeOf(fs().MakeDirectory(gone, "x", 0755, caller_)), ErrorCode::kStale);
 }
 
@@ -201,6 +203,30 @@ TEST_F(Namespace, AnUnlinkedOpenFileLivesUntilItIsClosed) {
   VARVE_EXPECT_OK(fs().Sync(handle, SyncMode::kAll));
   EXPECT_EQ(ReadAt(handle, 0, 20), "hello you");
   VARVE_EXPECT_OK(CloseFile(handle));
+  fs().Forget(node, 1);
+  EXPECT_EQ(CodeOf(fs().GetAttributes(node)), ErrorCode::kStale);
+}
+
+TEST_F(Namespace, WhatWasRemovedCanBeAskedAboutUntilTheKernelForgetsIt) {
+  VARVE_ASSERT_OK(Write("f", "contents"));
+  const NodeId node = Node("f");
+  VARVE_ASSERT_OK(Remove("f"));
+  EXPECT_EQ(fs().GetAttributes(node)->stat.st_nlink, 0u);
+  SetAttributes set;
+  set.mode = 0600;
+  VARVE_EXPECT_OK(fs().Set(node, set, caller_));
+  EXPECT_EQ(fs().GetAttributes(node)->stat.st_mode & 07777, 0600u);
+  EXPECT_EQ(CodeOf(fs().SetXattr(node, "user.a", "x", XattrMode::kSet)), ErrorCode::kStale);
+  // Opened again, it is a file without a name like any other.
+  const Result<OpenResult> open = fs().Open(node, O_RDWR);
+  VARVE_ASSERT_OK(open);
+  EXPECT_EQ(ReadAt(open->handle, 0, 20), "contents");
+  VARVE_EXPECT_OK(WriteAt(open->handle, 8, ", more"));
+  VARVE_EXPECT_OK(fs().SetXattr(node, "user.a", "x", XattrMode::kSet));
+  // The kernel may forget it before it says that it is closed.
+  fs().Forget(node, 1);
+  EXPECT_EQ(ReadAt(open->handle, 0, 20), "contents, more");
+  VARVE_EXPECT_OK(CloseFile(open->handle));
   EXPECT_EQ(CodeOf(fs().GetAttributes(node)), ErrorCode::kStale);
 }
 
@@ -260,6 +286,7 @@ TEST_F(Namespace, AFileWithoutANameGoesWithItsLastHandle) {
   const auto made = fs().CreateNameless(Node(""), 0644, O_RDWR, Caller{});
   VARVE_ASSERT_OK(made);
   VARVE_EXPECT_OK(CloseFile(made->open.handle));
+  fs().Forget(made->attributes.node, 1);
   EXPECT_EQ(CodeOf(fs().GetAttributes(made->attributes.node)), ErrorCode::kStale);
 }
 
