@@ -83,7 +83,7 @@ void DifferentialTest::SetUp() {
   if (const auto why = Ext4Reference::WhyCannotMount()) GTEST_SKIP() << *why;
   MountedTest::SetUp();
   if (IsSkipped() || HasFatalFailure()) return;
-  const Status mounted = ext4_.Mount();
+  const Status mounted = ext4_.Mount(atime_);
   ASSERT_TRUE(mounted.ok()) << mounted.error().message();
   Enter();
   const UniqueFd probe = MakeDirectory(ext4_.root(), "probe");

@@ -36,7 +36,9 @@ class Transcript {
 class DifferentialTest : public MountedTest {
  protected:
   // `part`: whose known differences count.
-  explicit DifferentialTest(std::string part) : part_(std::move(part)) {}
+  explicit DifferentialTest(std::string part,
+                            Ext4Reference::Atime atime = Ext4Reference::Atime::kRelative)
+      : part_(std::move(part)), atime_(atime) {}
 
   void SetUp() override;
   void TearDown() override;
@@ -68,6 +70,8 @@ class DifferentialTest : public MountedTest {
     int calls = 0;
   };
   std::array<Side, 2> sides_;  // Varve, ext4
+  // Whether two changes one after the other have two times.
+  bool times_are_fine_ = false;
 
  private:
   std::string RunInScene(Side& side, const User& user, const Call& call);
@@ -77,9 +81,9 @@ class DifferentialTest : public MountedTest {
   bool IsKnown(const std::string& call, const std::string& varve, const std::string& ext4);
 
   const std::string part_;
+  const Ext4Reference::Atime atime_;
   Ext4Reference ext4_;
   UniqueFd varve_root_;
-  bool times_are_fine_ = false;
   int stories_ = 0;
   int compared_ = 0;
   std::set<const KnownDifference*> asked_;  // about calls that they speak of

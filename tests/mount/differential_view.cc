@@ -82,17 +82,6 @@ std::string DigestContents(int file, off_t size) {
   return fmt::format("digest {:016x}", digest);
 }
 
-std::string DescribeContents(int directory, const std::string& name, off_t size) {
-  const UniqueFd file(::openat(directory, name.c_str(),
-                               O_RDONLY | O_NOFOLLOW | O_NOATIME | O_NONBLOCK | O_CLOEXEC));
-  if (!file) return "unreadable: " + Answer(-1);
-  if (size > static_cast<off_t>(kShortBytes)) return DigestContents(file.get(), size);
-  std::array<char, kShortBytes + 1> bytes{};
-  const ssize_t count = ::pread(file.get(), bytes.data(), bytes.size(), 0);
-  if (count < 0) return "unreadable: " + Answer(count);
-  return Describe({bytes.data(), static_cast<std::size_t>(count)});
-}
-
 std::string DescribeTarget(int directory, const std::string& name) {
   std::array<char, 4097> target{};
   const ssize_t length = ::readlinkat(directory, name.c_str(), target.data(), target.size());
@@ -240,6 +229,14 @@ std::string Describe(std::string_view bytes) {
   return text + "'";
 }
 
+std::string DescribeContents(int file, off_t size) {
+  if (size > static_cast<off_t>(kShortBytes)) return DigestContents(file, size);
+  std::array<char, kShortBytes + 1> bytes{};
+  const ssize_t count = ::pread(file, bytes.data(), bytes.size(), 0);
+  if (count < 0) return "unreadable: " + Answer(count);
+  return Describe({bytes.data(), static_cast<std::size_t>(count)});
+}
+
 NodeView ViewStat(const struct stat& stat) {
   NodeView view;
   view.text = fmt::format("{} {:04o} nlink {} uid {} gid {}", TypeName(stat.st_mode),
@@ -268,7 +265,12 @@ NodeView ViewNode(int directory, const std::string& name) {
     return missing;
   }
   NodeView view = ViewStat(*stat);
-  if (S_ISREG(stat->st_mode)) view.text += " " + DescribeContents(directory, name, stat->st_size);
+  if (S_ISREG(stat->st_mode)) {
+    const UniqueFd file(::openat(directory, name.c_str(),
+                                 O_RDONLY | O_NOFOLLOW | O_NOATIME | O_NONBLOCK | O_CLOEXEC));
+    view.text +=
+        file ? " " + DescribeContents(file.get(), stat->st_size) : " unreadable: " + Answer(-1);
+  }
   if (S_ISLNK(stat->st_mode)) view.text += " to " + DescribeTarget(directory, name);
   view.text += DescribeXattrs(directory, name);
   return view;

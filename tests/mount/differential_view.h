@@ -31,6 +31,8 @@ using TreeView = std::map<std::string, NodeView>;  // by path; the top is "."
 
 // Of `name` in `directory`, not following a link. Contents are read without moving any time.
 NodeView ViewNode(int directory, const std::string& name);
+// Of an open file.
+std::string DescribeContents(int file, off_t size);
 // The part of it that stat(2) tells, of a node that need not have a name.
 NodeView ViewStat(const struct stat& stat);
 

@@ -56,7 +56,7 @@ std::optional<std::string> Ext4Reference::WhyCannotMount() {
   return std::nullopt;
 }
 
-Status Ext4Reference::Mount() {
+Status Ext4Reference::Mount(Atime atime) {
   ASSIGN_OR_RETURN(const UniqueFd image, MakeImage(directory_ / "ext4.img"));
   std::string device_path;
   ASSIGN_OR_RETURN(const UniqueFd device, AttachLoopDevice(image, &device_path));
@@ -66,7 +66,8 @@ Status Ext4Reference::Mount() {
       ::fsconfig(filesystem.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return Failed("mounting " + device_path);
   }
-  mount_ = UniqueFd(::fsmount(filesystem.get(), FSMOUNT_CLOEXEC, 0));
+  const unsigned attributes = atime == Atime::kNever ? MOUNT_ATTR_NOATIME : 0;
+  mount_ = UniqueFd(::fsmount(filesystem.get(), FSMOUNT_CLOEXEC, attributes));
   if (!mount_) return Failed("fsmount of " + device_path);
   return {};
 }

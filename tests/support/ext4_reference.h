@@ -17,8 +17,11 @@ class Ext4Reference {
   // Nothing if this process can have one; otherwise why not, for GTEST_SKIP.
   static std::optional<std::string> WhyCannotMount();
 
+  // Whether reading moves a file's atime.
+  enum class Atime { kRelative, kNever };
+
   // Makes the image and mounts it.
-  Status Mount();
+  Status Mount(Atime atime = Atime::kRelative);
 
   // The root directory; O_PATH.
   int root() const { return mount_.get(); }
