@@ -154,6 +154,9 @@ VolumeOptions ToVolumeOptions(const MountOptions& options) {
 FilesystemOptions ToFilesystemOptions(const MountOptions& options) {
   FilesystemOptions filesystem;
   filesystem.snapdir = options.snapdir;
+  if (options.read_only || Contains(options.generic, "noatime")) {
+    filesystem.atime = AtimePolicy::kNever;
+  }
   filesystem.write_buffer_bytes = options.memory_bytes / 4;
   filesystem.commit_interval = options.commit_interval;
   return filesystem;

@@ -23,11 +23,16 @@ Result<Gate::Visit> Core::BeginChange() {
 }
 
 Result<InodeAttributes> Core::Load(InodeId inode) {
-  if (const FileState* state = states_.Find(inode)) return state->attributes;
+  if (const FileState* state = states_.Find(inode)) {
+    InodeAttributes attributes = state->attributes;
+    attributes.atime_ns = read_times_.Newest(inode, attributes.atime_ns);
+    return attributes;
+  }
   ASSIGN_OR_RETURN(std::optional<InodeAttributes> attributes, volume_.Now().GetInode(inode));
   if (!attributes) {
     return Error(ErrorCode::kStale, "inode " + std::to_string(inode.value) + " is gone");
   }
+  attributes->atime_ns = read_times_.Newest(inode, attributes->atime_ns);
   return *std::move(attributes);
 }
 
@@ -69,6 +74,14 @@ Status Core::CountBlocks(const View& view, const InodeAttributes& attributes, st
   return {};
 }
 
+bool Core::IsReadDue(InodeId inode, const InodeAttributes& attributes) const {
+  return options_.atime == AtimePolicy::kRelative && read_times_.IsDue(inode, attributes, Now());
+}
+
+void Core::NoteRead(InodeId inode, const InodeAttributes& attributes) {
+  if (IsReadDue(inode, attributes)) read_times_.Note(inode, Now());
+}
+
 Status Core::CheckStored(InodeId inode) {
   const FileState* state = states_.Find(inode);
   if (state == nullptr || !state->removed) return {};
@@ -78,15 +91,19 @@ Status Core::CheckStored(InodeId inode) {
 Result<Lsn> Core::Commit(Change change) {
   std::vector<std::pair<FileState*, InodeAttributes>> changed;
   std::vector<std::pair<InodeId, InodeAttributes>> unlinked;
+  std::vector<InodeId> told;  // whose times of reading went along
   bool in_memory_only = false;
-  for (const Operation& operation : change.operations) {
-    if (const auto* put = std::get_if<PutInode>(&operation)) {
+  for (Operation& operation : change.operations) {
+    if (auto* put = std::get_if<PutInode>(&operation)) {
+      put->attributes.atime_ns = read_times_.Newest(put->inode, put->attributes.atime_ns);
+      told.push_back(put->inode);
       FileState* state = states_.Find(put->inode);
       if (state == nullptr) continue;
       changed.emplace_back(state, put->attributes);
       in_memory_only |= state->removed && put->attributes.nlink == 0;
-    } else if (const auto* remove = std::get_if<RemoveInode>(&operation);
-               remove != nullptr && Unlinks(change.kind)) {
+    } else if (const auto* remove = std::get_if<RemoveInode>(&operation)) {
+      told.push_back(remove->inode);
+      if (!Unlinks(change.kind)) continue;
       ASSIGN_OR_RETURN(InodeAttributes attributes, Load(remove->inode));
       unlinked.emplace_back(remove->inode, std::move(attributes));
     }
@@ -95,6 +112,7 @@ Result<Lsn> Core::Commit(Change change) {
   if (!in_memory_only) {
     ASSIGN_OR_RETURN(lsn, volume_.Commit(std::move(change)));
   }
+  for (const InodeId inode : told) read_times_.Forget(inode);
   for (auto& [state, attributes] : changed) {
     if (attributes.nlink > 0) state->removed = state->forgotten = false;  // it has a name again
     state->attributes = std::move(attributes);

@@ -16,6 +16,7 @@
 #include "fs/core/filesystem.h"
 #include "fs/core/gate.h"
 #include "fs/core/inode_locks.h"
+#include "fs/core/read_times.h"
 #include "store/base/synchronized.h"
 
 namespace varve {
@@ -30,6 +31,7 @@ class Core {
   InodeLocks& locks() { return locks_; }
   FileStates& states() { return states_; }
   Acls& acls() { return acls_; }
+  ReadTimes& read_times() { return read_times_; }
   TimeNs Now() const { return options_.clock->Now(); }
 
   // Every operation that changes the present is inside the writers' gate from its first look to its
@@ -48,6 +50,9 @@ class Core {
   Result<InodeAttributes> Load(InodeId inode);
   // The same, and kNotDirectory / kNotFound (removed) unless it is a directory in the tree.
   Result<InodeAttributes> LoadDirectory(InodeId inode);
+  // Must a read of the inode be heard of, and that it was read; `attributes` are the newest.
+  bool IsReadDue(InodeId inode, const InodeAttributes& attributes) const;
+  void NoteRead(InodeId inode, const InodeAttributes& attributes);
   // kStale if it is only remembered: it can be asked about, but not read or changed for good.
   Status CheckStored(InodeId inode);
 
@@ -115,6 +120,7 @@ class Core {
   FileStates states_;
   DataCounts data_counts_;
   Acls acls_;
+  ReadTimes read_times_;
   std::atomic<bool> refusing_{false};
   std::atomic<std::uint64_t> dirty_bytes_{0};
   Synchronized<std::map<InodeId, std::chrono::steady_clock::time_point>> dirty_since_;

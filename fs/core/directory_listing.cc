@@ -64,6 +64,7 @@ Status DirectoryListing::ListPresent(InodeId inode, std::uint64_t offset, List l
     const Gate::Visit look = core_.BeginLook();
     const InodeLocks::Shared lock(core_.locks(), inode);
     ASSIGN_OR_RETURN(attributes, core_.Load(inode));
+    core_.NoteRead(inode, attributes);
   }
   if (offset < kAfterSelf && !visit(Dot(".", inode.value, kAfterSelf))) return {};
   if (offset < kAfterParent && !visit(Dot("..", attributes.parent.value, kAfterParent))) return {};

@@ -15,6 +15,13 @@ namespace {
 // A file with this many bytes in full dirty chunks is streaming: they may go on their way.
 constexpr std::uint64_t kStreamBytes = 4 * 1024 * 1024;
 
+// A file up to so large that nobody has read since it was written is read anew when it is opened:
+// what the kernel's cache answers, Varve does not hear of, and this is one request.
+constexpr std::uint64_t kReadAnewBytes = 128 * 1024;
+
+bool WantsToRead(int open_flags) {
+  return (open_flags & O_ACCMODE) != O_WRONLY && (open_flags & O_NOATIME) == 0;
+}
 bool WantsToWrite(int open_flags) { return (open_flags & O_ACCMODE) != O_RDONLY; }
 
 }  // namespace
@@ -77,7 +84,11 @@ Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Cal
     state = &core_.states().Make(inode, std::move(attributes), core_.volume().last_lsn());
   }
   state->handles += 1;
-  return AddHandle(inode, open_flags);
+  const InodeAttributes& now = state->attributes;
+  OpenResult result = AddHandle(inode, open_flags);
+  result.keep_cache = !WantsToRead(open_flags) || now.size == 0 || now.size > kReadAnewBytes ||
+                      !core_.IsReadDue(inode, now);
+  return result;
 }
 
 OpenResult FileOperations::AddHandle(InodeId inode, int open_flags) {
@@ -153,6 +164,7 @@ Result<std::size_t> FileOperations::ReadPresent(const OpenFile& file, std::uint6
   const InodeLocks::Shared lock(core_.locks(), file.inode);
   const FileState* state = core_.states().Find(file.inode);
   CHECK(state != nullptr, "an open file has a state");
+  if (WantsToRead(file.flags)) core_.NoteRead(file.inode, state->attributes);
   const std::uint64_t size = state->attributes.size;
   if (offset >= size) return std::size_t{0};
   out = out.first(static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size - offset)));

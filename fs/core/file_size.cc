@@ -69,6 +69,7 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
   if (MayTakePrivileges(set)) attributes.mode = ModeAfterWriteBy(caller, attributes);
   if (set.uid) attributes.uid = *set.uid;
   if (set.gid) attributes.gid = *set.gid;
+  if (set.atime_ns) core_.read_times().Forget(inode);
   if (set.atime_ns) attributes.atime_ns = *set.atime_ns == kTimeNow ? now : *set.atime_ns;
   if (set.mtime_ns) attributes.mtime_ns = *set.mtime_ns == kTimeNow ? now : *set.mtime_ns;
   attributes.ctime_ns = now;

@@ -88,6 +88,7 @@ Result<std::string> Filesystem::ReadLink(NodeId node) {
     }
   } else {
     ASSIGN_OR_RETURN(attributes, impl_->files.GetAttributes(InodeId(node.value)));
+    impl_->core.NoteRead(InodeId(node.value), attributes);
   }
   if (!S_ISLNK(attributes.mode)) {
     return Error(ErrorCode::kInvalidArgument, "not a symbolic link");

@@ -27,8 +27,11 @@ using FileHandle = StrongId<struct FileHandleTag>;
 
 enum class SnapshotDirectory { kHidden, kVisible, kOwner, kOff };  // -o snapdir=
 
+enum class AtimePolicy { kRelative, kNever };  // relatime, noatime
+
 struct FilesystemOptions {
   SnapshotDirectory snapdir = SnapshotDirectory::kHidden;
+  AtimePolicy atime = AtimePolicy::kRelative;
   std::uint64_t write_buffer_bytes = 128 * 1024 * 1024;  // dirty bytes over all files
   // As the volume's: what has been dirty for half as long is cut in the background.
   std::chrono::milliseconds commit_interval{1000};

@@ -56,6 +56,7 @@ Result<Lsn> RollbackOperation::Commit(RollbackPlan plan) {
       change.operations.push_back(PutInode{remove->inode, std::move(attributes)});
       continue;
     }
+    if (const auto* put = std::get_if<PutInode>(&operation)) core_.read_times().Forget(put->inode);
     if (const auto* put = std::get_if<PutInode>(&operation);
         put != nullptr && put->attributes.nlink == 0 && !is_open(put->inode)) {
       removed.insert(put->inode);

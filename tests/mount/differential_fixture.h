@@ -38,7 +38,9 @@ class DifferentialTest : public MountedTest {
   // `part`: whose known differences count.
   explicit DifferentialTest(std::string part,
                             Ext4Reference::Atime atime = Ext4Reference::Atime::kRelative)
-      : part_(std::move(part)), atime_(atime) {}
+      : part_(std::move(part)), atime_(atime) {
+    if (atime == Ext4Reference::Atime::kNever) mount_options_ = "noatime";
+  }
 
   void SetUp() override;
   void TearDown() override;

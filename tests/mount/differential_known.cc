@@ -51,7 +51,7 @@ const std::vector<KnownDifference> kFiles{
     {"files", "small: *", "*10000-10001 *", "*8192-*",
      "Varve keeps holes to the byte, ext4 to the block"},
     {"files", "times of a mapping: *", "*atime 1000000000*", "*",
-     "reading is no change to Varve: atimes move when they are set, as with noatime"},
+     "what the kernel's cache of a file answers, Varve does not hear of"},
     {"files", "O_DIRECT: unaligned *", "*", "EINVAL", "Varve's O_DIRECT asks for no alignment"},
     {"files", "far: write at *", "1", "EFBIG", "Varve's files end at 8 EiB-1, ext4's at 16 TiB"},
     {"files", "far: read at *", "'x'", "''", "Varve's files end at 8 EiB-1, ext4's at 16 TiB"},
@@ -59,7 +59,7 @@ const std::vector<KnownDifference> kFiles{
 
 const std::vector<KnownDifference> kRules{
     {"rules", "atime *", "*atime 1?00000000.000000001 *", "*",
-     "reading is no change to Varve: atimes move when they are set, as with noatime"},
+     "what the kernel's cache of a file answers, Varve does not hear of"},
     {"rules", "large xattrs: *", "0", "ENOSPC",
      "Varve keeps extended attributes of up to 64 KiB, ext4 those that fit into a block"},
 };

@@ -27,8 +27,9 @@ class MountedTest : public testing::Test {
     EXPECT_EQ(unmounted.status, 0) << unmounted.err;
   }
 
+  // With the options given, or those of this kind of test.
   void MountIt(const std::string& options = "") {
-    const RunResult mounted = volume_.Mount(options);
+    const RunResult mounted = volume_.Mount(options.empty() ? mount_options_ : options);
     ASSERT_EQ(mounted.status, 0) << mounted.err;
   }
   void Remount(const std::string& options = "") {
@@ -53,6 +54,7 @@ class MountedTest : public testing::Test {
     return parsed;
   }
 
+  std::string mount_options_;
   MountFixture volume_{VARVE_BINARY};
 };
 
