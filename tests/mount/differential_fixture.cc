@@ -12,7 +12,9 @@
 #include <chrono>
 #include <cstring>
 #include <iostream>
+#include <regex>
 #include <thread>
+#include <utility>
 
 #include "tests/mount/differential_scene.h"
 
@@ -53,6 +55,13 @@ bool IsSame(const TreeView& view, const std::string& path, const NodeView& node)
   return there != view.end() && there->second.text == node.text &&
          there->second.inode == node.inode && there->second.mtime_ns == node.mtime_ns &&
          there->second.ctime_ns == node.ctime_ns;
+}
+
+// What a call has done, but for which times it has moved.
+std::string WithoutMoves(const std::string& told) {
+  static const std::regex moves(" [acm]time moved");
+  static const std::regex nothing_else("[^;]*:;");
+  return std::regex_replace(std::regex_replace(told, moves, ""), nothing_else, "");
 }
 
 // Whose entry of the scene a path below the directory around it is.
@@ -208,8 +217,16 @@ std::string DifferentialTest::RunInScene(Side& side, const User& user, const Cal
 }
 
 void DifferentialTest::CompareInScene(const std::string& name, const User& user, const Call& call) {
-  const std::string varve = RunInScene(sides_[0], user, call);
-  const std::string ext4 = RunInScene(sides_[1], user, call);
+  std::string varve = RunInScene(sides_[0], user, call);
+  std::string ext4 = RunInScene(sides_[1], user, call);
+  if (varve != ext4 && WithoutMoves(varve) == WithoutMoves(ext4)) {
+    // ext4 moves a time that nobody has looked at by the clock's tick only. Once more, a tick
+    // later.
+    const bool fine = std::exchange(times_are_fine_, false);
+    varve = RunInScene(sides_[0], user, call);
+    ext4 = RunInScene(sides_[1], user, call);
+    times_are_fine_ = fine;
+  }
   Judge(fmt::format("{} as {}", name, user.name), varve, ext4);
 }
 
