@@ -58,8 +58,7 @@ Result<std::optional<LogRecord>> History::DescribeEntry(const CommitRecord& comm
   record.lsn = commit.lsn;
   record.time_ns = commit.time_ns;
   record.kind = commit.kind;
-  const std::string parent_path = volume.PathOf(touched.parent, place_at);
-  record.path = (parent_path == "/" ? parent_path : parent_path + "/") + touched.name;
+  record.path = JoinPath(volume.PathOf(touched.parent, place_at), touched.name);
   record.deleted = !entry;
   std::optional<InodeAttributes> attributes;
   if (entry) {
@@ -79,6 +78,24 @@ Result<std::optional<LogRecord>> History::DescribeEntry(const CommitRecord& comm
   return std::optional<LogRecord>(std::move(record));
 }
 
+// A path of the inode that leads through `directory`; nothing if none does.
+Result<std::optional<std::string>> History::PathBelow(const View& view, InodeId inode,
+                                                      const InodeAttributes& attributes,
+                                                      InodeId directory) {
+  if (S_ISDIR(attributes.mode)) {
+    ASSIGN_OR_RETURN(const bool below, IsInTree(view, inode, directory));
+    if (!below) return std::optional<std::string>();
+    return std::optional(core_.volume().PathOf(inode, view.at()));
+  }
+  ASSIGN_OR_RETURN(const auto links, core_.volume().LinksOf(inode, view.at()));
+  for (const Catalog::Link& link : links) {
+    ASSIGN_OR_RETURN(const bool below, IsInTree(view, link.parent, directory));
+    if (!below) continue;
+    return std::optional(JoinPath(core_.volume().PathOf(link.parent, view.at()), link.name));
+  }
+  return std::optional<std::string>();
+}
+
 Result<bool> History::LogCommit(const CommitRecord& commit, InodeId directory, const Visit& visit) {
   std::vector<InodeId> told;
   for (const CommitRecord::TouchedEntry& touched : commit.entries) {
@@ -92,13 +109,14 @@ Result<bool> History::LogCommit(const CommitRecord& commit, InodeId directory, c
     ASSIGN_OR_RETURN(const View after, core_.volume().At(commit.lsn));
     ASSIGN_OR_RETURN(const std::optional<InodeAttributes> attributes, after.GetInode(inode));
     if (!attributes || attributes->nlink == 0) continue;
-    ASSIGN_OR_RETURN(const bool below, IsInTree(after, inode, directory));
-    if (!below) continue;
+    ASSIGN_OR_RETURN(const std::optional<std::string> path,
+                     PathBelow(after, inode, *attributes, directory));
+    if (!path) continue;
     LogRecord record;
     record.lsn = commit.lsn;
     record.time_ns = commit.time_ns;
     record.kind = commit.kind;
-    record.path = core_.volume().PathOf(inode, commit.lsn);
+    record.path = *path;
     record.size = attributes->size;
     record.mode = attributes->mode;
     if (!visit(record)) return false;

@@ -7,13 +7,10 @@
 #include "fs/core/when.h"
 
 namespace varve {
-namespace {
 
-std::string JoinPath(const std::string& directory, std::string_view name) {
+std::string History::JoinPath(const std::string& directory, std::string_view name) {
   return (directory == "/" ? directory : directory + "/") + std::string(name);
 }
-
-}  // namespace
 
 Result<Lsn> History::Resolve(std::string_view text) {
   Volume& volume = core_.volume();
@@ -43,7 +40,15 @@ Result<Lsn> History::Resolve(std::string_view text) {
   return volume.LsnAtTime(time_ns);
 }
 
-Result<History::Place> History::Locate(std::string_view path) {
+Result<InodeId> History::FormerDirectory(InodeId directory, std::string_view name) {
+  ASSIGN_OR_RETURN(const std::vector<Reign> reigns, ReignsOf(directory, name));
+  for (auto reign = reigns.rbegin(); reign != reigns.rend(); ++reign) {
+    if (reign->entry && S_ISDIR(reign->entry->type)) return reign->entry->inode;
+  }
+  return InodeId{};
+}
+
+Result<History::Place> History::Locate(std::string_view path, Directories directories) {
   Place place;
   place.inode = kRootInode;
   place.is_directory = true;
@@ -55,6 +60,11 @@ Result<History::Place> History::Locate(std::string_view path) {
     rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
     if (name.empty() || name == ".") continue;
     RETURN_IF_ERROR(CheckName(name));
+    if (!place.is_directory && directories == Directories::kEver) {
+      ASSIGN_OR_RETURN(const InodeId former, FormerDirectory(place.parent, place.name));
+      place.is_directory = former != InodeId{};
+      if (place.is_directory) place.inode = former;
+    }
     if (!place.inode) {
       return Error(ErrorCode::kNotFound, "'" + std::string(path) + "': there is no '" + place.name +
                                              "' now; name the directory by its present path");
@@ -143,7 +153,7 @@ Result<std::vector<FileVersion>> History::VersionsOf(InodeId directory, std::str
 
 Status History::Log(std::string_view path, const Visit& visit) {
   static_cast<void>(core_.CutAll());  // as in Resolve
-  ASSIGN_OR_RETURN(const Place place, Locate(path));
+  ASSIGN_OR_RETURN(const Place place, Locate(path, Directories::kEver));
   return place.is_directory ? LogDirectory(place.inode, visit) : LogFile(place, visit);
 }
 

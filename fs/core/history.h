@@ -40,7 +40,9 @@ class History {
     InodeId inode;  // 0: nothing
     bool is_directory = false;
   };
-  Result<Place> Locate(std::string_view path);
+  // With kEver, a name that means no directory now is taken for the last directory that it meant.
+  enum class Directories { kNow, kEver };
+  Result<Place> Locate(std::string_view path, Directories directories);
 
  private:
   using Visit = std::function<bool(const LogRecord&)>;
@@ -51,13 +53,19 @@ class History {
     std::optional<Entry> entry;
   };
   Result<std::vector<Reign>> ReignsOf(InodeId directory, std::string_view name);
+  // The last directory that `name` meant in `directory`; 0 if it never meant one.
+  Result<InodeId> FormerDirectory(InodeId directory, std::string_view name);
   Result<CommitRecord> CommitAt(Lsn lsn);
   Result<bool> ChangedContent(const InodeVersion& version, const InodeAttributes& before,
                               const CommitRecord& commit) const;
   Status LogFile(const Place& place, const Visit& visit);
   // False: the visitor has had enough.
   Result<bool> LogReign(const Place& place, const Reign& reign, const Visit& visit);
+  static std::string JoinPath(const std::string& directory, std::string_view name);
   Status LogDirectory(InodeId directory, const Visit& visit);
+  Result<std::optional<std::string>> PathBelow(const View& view, InodeId inode,
+                                               const InodeAttributes& attributes,
+                                               InodeId directory);
   Result<bool> LogCommit(const CommitRecord& commit, InodeId directory, const Visit& visit);
   Result<std::optional<LogRecord>> DescribeEntry(const CommitRecord& commit, InodeId directory,
                                                  const CommitRecord::TouchedEntry& touched,

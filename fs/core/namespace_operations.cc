@@ -148,8 +148,7 @@ void NamespaceOperations::AppendUnlinked(InodeId victim, InodeAttributes attribu
     return;
   }
   attributes.nlink = last ? 0 : attributes.nlink - 1;
-  // Where its other names are is not known; a rollback then looks everywhere instead of being
-  // misled.
+  // Where its other names are the catalog knows, for those who ask (Volume::LinksOf).
   if (attributes.parent == parent) attributes.parent = InodeId{};
   attributes.ctime_ns = now;
   change.operations.push_back(PutInode{victim, std::move(attributes)});

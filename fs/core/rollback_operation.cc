@@ -15,7 +15,7 @@ Result<RollbackOperation::Outcome> RollbackOperation::Run(std::string_view path,
       return Error(ErrorCode::kInvalidArgument,
                    "there is no moment @" + std::to_string(to.value) + " to go back to");
     }
-    ASSIGN_OR_RETURN(const History::Place place, history_.Locate(path));
+    ASSIGN_OR_RETURN(const History::Place place, history_.Locate(path, History::Directories::kNow));
     if (!place.inode) {
       return Error(ErrorCode::kNotFound, "'" + std::string(path) + "' does not exist now");
     }

@@ -143,6 +143,16 @@ class Catalog {
   // A name under which `inode` was linked in `parent` as of `at` (now gone or not); nothing if
   // none.
   Result<std::optional<std::string>> NameOf(InodeId parent, InodeId inode, Lsn at);
+  // All names of `inode` as of `at`, those given last first.
+  struct Link {
+    InodeId parent;
+    std::string name;
+    bool operator==(const Link&) const = default;
+  };
+  Result<std::vector<Link>> LinksOf(InodeId inode, Lsn at);
+  // One of them, in `likely` if it has one there: what its attributes call its parent is where it
+  // was linked last, and says nothing once that name is gone.
+  Result<std::optional<Link>> LinkOf(InodeId inode, InodeId likely, Lsn at);
 
   Result<std::vector<SnapshotRecord>> Snapshots();
   // Inodes with nlink 0 that have not been removed: left by a crash.

@@ -1,5 +1,6 @@
 // Time and history.
 #include <algorithm>
+#include <map>
 
 #include "store/catalog/catalog_impl.h"
 #include "store/catalog/rows.h"
@@ -24,6 +25,9 @@ constexpr const char* kInodeVersions =
 constexpr const char* kNamesOf =
     "SELECT name, from_lsn FROM entry INDEXED BY entry_of_inode "
     "WHERE ino = ?1 AND ino <> 0 AND parent = ?2 AND from_lsn <= ?3";
+constexpr const char* kAllNamesOf =
+    "SELECT parent, name, from_lsn FROM entry INDEXED BY entry_of_inode "
+    "WHERE ino = ?1 AND ino <> 0 AND from_lsn <= ?2";
 constexpr const char* kSnapshots = "SELECT name, lsn, time_ns FROM snapshot ORDER BY lsn, name";
 constexpr const char* kOrphans = "SELECT ino FROM orphan ORDER BY ino";
 
@@ -164,6 +168,42 @@ Result<std::optional<std::string>> Catalog::NameOf(InodeId parent, InodeId inode
     if (entry && entry->inode == inode) return std::optional<std::string>(std::move(name));
   }
   return std::optional<std::string>();
+}
+
+Result<std::vector<Catalog::Link>> Catalog::LinksOf(InodeId inode, Lsn at) {
+  const Lsn moment = impl_->Clamp(at);
+  const auto reader = impl_->readers.Take();
+  std::map<std::pair<InodeId, std::string>, std::uint64_t> given;  // when last
+  {
+    ASSIGN_OR_RETURN(const Query query, reader->Ask(kAllNamesOf, inode.value, moment.value));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, query->Step());
+      if (!row) break;
+      auto& from = given[{InodeId(query->U64(0)), query->Text(1)}];
+      from = std::max(from, query->U64(2));
+    }
+  }
+  std::vector<std::pair<std::uint64_t, Link>> found;
+  for (const auto& [place, from] : given) {
+    ASSIGN_OR_RETURN(const auto entry, ReadEntryAt(*reader, place.first, place.second, moment));
+    if (entry && entry->inode == inode) found.push_back({from, {place.first, place.second}});
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<Link> links;
+  links.reserve(found.size());
+  for (auto& [from, link] : found) links.push_back(std::move(link));
+  return links;
+}
+
+Result<std::optional<Catalog::Link>> Catalog::LinkOf(InodeId inode, InodeId likely, Lsn at) {
+  if (likely) {
+    ASSIGN_OR_RETURN(auto name, NameOf(likely, inode, at));
+    if (name) return std::optional<Link>({likely, *std::move(name)});
+  }
+  ASSIGN_OR_RETURN(std::vector<Link> links, LinksOf(inode, at));
+  if (links.empty()) return std::optional<Link>();
+  return std::optional<Link>(std::move(links.front()));
 }
 
 Result<std::vector<SnapshotRecord>> Catalog::Snapshots() {

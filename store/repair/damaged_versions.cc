@@ -63,11 +63,11 @@ Result<std::string> FindPath(Catalog& catalog, InodeId inode, Lsn at) {
   for (int depth = 0; inode != kRootInode; ++depth) {
     if (depth == kMaxDepth) return unnamed;
     ASSIGN_OR_RETURN(const auto attributes, catalog.GetInode(inode, at));
-    if (!attributes.has_value() || !attributes->parent) return unnamed;
-    ASSIGN_OR_RETURN(auto name, catalog.NameOf(attributes->parent, inode, at));
-    if (!name.has_value()) return unnamed;
-    names.push_back(*std::move(name));
-    inode = attributes->parent;
+    if (!attributes.has_value()) return unnamed;
+    ASSIGN_OR_RETURN(auto link, catalog.LinkOf(inode, attributes->parent, at));
+    if (!link.has_value()) return unnamed;
+    names.push_back(std::move(link->name));
+    inode = link->parent;
   }
   if (names.empty()) return std::string("/");
   std::string path;

@@ -43,8 +43,8 @@ Result<std::map<std::string, Entry>> ListAll(const View& view, InodeId directory
 }
 
 // Plans the rollback of one directory. T is the tree below it then, N the tree below it now. Only
-// directories on the way to something touched are looked into ("marked"); if a touched file has
-// more than one link, its names cannot be told from its attributes, and everything is looked into.
+// directories on the way to something touched are looked into ("marked"), for a file by any of its
+// names.
 class TreeRollback {
  public:
   TreeRollback(Volume& volume, InodeId root, const View& then)
@@ -76,10 +76,17 @@ class TreeRollback {
       ASSIGN_OR_RETURN(auto attributes, view.GetInode(at));
       if (!attributes) return {};
       if (!IsDirectory(attributes->mode) && (attributes->nlink > 1 || !attributes->parent)) {
-        look_everywhere_ = true;
+        return MarkLinks(view, at);
       }
       at = attributes->parent;
     }
+    return {};
+  }
+
+  // Its attributes know one name at most.
+  Status MarkLinks(const View& view, InodeId file) {
+    ASSIGN_OR_RETURN(const auto links, volume_.LinksOf(file, view.at()));
+    for (const Catalog::Link& link : links) RETURN_IF_ERROR(MarkChain(view, link.parent));
     return {};
   }
 
@@ -94,7 +101,7 @@ class TreeRollback {
   }
 
   bool LookInto(InodeId directory) const {
-    return look_everywhere_ || marked_now_.contains(directory) || marked_then_.contains(directory);
+    return marked_now_.contains(directory) || marked_then_.contains(directory);
   }
 
   // Counts the links of files in N and remembers which directories are in it.
@@ -379,7 +386,6 @@ class TreeRollback {
   const View now_;
   TimeNs time_ns_ = 0;
   Touched touched_;
-  bool look_everywhere_ = false;
   std::unordered_set<InodeId> marked_then_;
   std::unordered_set<InodeId> marked_now_;
   std::unordered_set<InodeId> inside_now_;  // directories of N

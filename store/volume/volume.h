@@ -112,6 +112,8 @@ class Volume {
   Result<std::vector<EntryVersion>> EntryHistory(InodeId parent, std::string_view name);
   Result<std::vector<InodeVersion>> InodeHistory(InodeId inode);
   Result<std::vector<SnapshotRecord>> Snapshots();
+  // All names that `inode` had as of `lsn` (kLsnNow: has), those given last first.
+  Result<std::vector<Catalog::Link>> LinksOf(InodeId inode, Lsn lsn);
   // Where `inode` was in the tree as of `lsn`: "/a/b"; for messages, so "inode 42" if unknown.
   std::string PathOf(InodeId inode, Lsn lsn);
 

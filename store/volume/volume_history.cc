@@ -54,6 +54,12 @@ Result<std::vector<SnapshotRecord>> Volume::Snapshots() {
   return impl_->keeper.With([](Catalog& catalog) { return catalog.Snapshots(); });
 }
 
+Result<std::vector<Catalog::Link>> Volume::LinksOf(InodeId inode, Lsn lsn) {
+  lsn = std::min(lsn, last_lsn());
+  RETURN_IF_ERROR(impl_->Settle(lsn));
+  return impl_->keeper.With([&](Catalog& catalog) { return catalog.LinksOf(inode, lsn); });
+}
+
 std::string Volume::PathOf(InodeId inode, Lsn lsn) {
   const std::string unknown = "inode " + std::to_string(inode.value);
   auto view = At(std::min(lsn, last_lsn()));
@@ -65,12 +71,11 @@ std::string Volume::PathOf(InodeId inode, Lsn lsn) {
     if (depth > 4096) return unknown;
     auto attributes = view->GetInode(at);
     if (!attributes.ok() || !attributes->has_value()) return unknown;
-    const InodeId parent = (*attributes)->parent;
-    auto name = impl_->keeper.With(
-        [&](Catalog& catalog) { return catalog.NameOf(parent, at, view->at()); });
-    if (!name.ok() || !name->has_value()) return unknown;
-    path.insert(0, "/" + **name);
-    at = parent;
+    auto link = impl_->keeper.With(
+        [&](Catalog& catalog) { return catalog.LinkOf(at, (*attributes)->parent, view->at()); });
+    if (!link.ok() || !link->has_value()) return unknown;
+    path.insert(0, "/" + (*link)->name);
+    at = (*link)->parent;
   }
   return path.empty() ? "/" : path;
 }

@@ -1,6 +1,7 @@
 // Many threads at once; ThreadSanitizer runs this too.
 #include <atomic>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "tests/fs/core/filesystem_fixture.h"
@@ -76,6 +77,76 @@ TEST_F(Together, NamesAreMovedAboutWithoutLosingCount) {
   CheckCounts("");
   Remount();
   CheckCounts("");
+}
+
+// Directories below `parent` that can be reached, each from the one that it calls "..".
+class Reach {
+ public:
+  Reach(Filesystem& filesystem, const Caller& caller) : fs_(filesystem), caller_(caller) {}
+
+  void Walk(NodeId parent) {
+    ASSERT_TRUE(met_.insert(parent).second) << "directory " << parent.value << " is in two places";
+    const auto handle = fs_.OpenDirectory(parent);
+    VARVE_ASSERT_OK(handle);
+    std::vector<NodeId> children;
+    VARVE_EXPECT_OK(fs_.ListDirectory(*handle, 0, List::kNames, [&](const DirectoryEntry& entry) {
+      if (entry.name != "." && entry.name != "..") children.push_back(entry.attributes.node);
+      return true;
+    }));
+    fs_.ReleaseDirectory(*handle);
+    for (const NodeId child : children) {
+      const auto above = fs_.Lookup(child, "..", caller_);
+      VARVE_ASSERT_OK(above);
+      EXPECT_EQ(above->node, parent);
+      Walk(child);
+    }
+  }
+  bool Met(NodeId node) const { return met_.contains(node); }
+
+ private:
+  Filesystem& fs_;
+  const Caller caller_;
+  std::set<NodeId> met_;
+};
+
+TEST_F(Together, DirectoriesMovedIntoOneAnotherMakeNoCircle) {
+  const NodeId root(kRootInode.value);
+  constexpr std::size_t kDirectories = 24;
+  std::vector<NodeId> all{root};
+  for (std::size_t i = 0; i < kDirectories; ++i) {
+    const auto made = fs().MakeDirectory(all[i / 2], std::string(1, static_cast<char>('p' + i % 2)),
+                                         0755, caller_);
+    VARVE_ASSERT_OK(made);
+    all.push_back(made->node);
+  }
+  std::atomic<int> moved = 0;
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      const auto any_name = [&] { return std::string(1, static_cast<char>('p' + random() % 3)); };
+      for (int i = 0; i < 400; ++i) {
+        const NodeId from = all[random() % all.size()];
+        const NodeId to = all[random() % all.size()];
+        constexpr RenameMode kModes[] = {RenameMode::kReplace, RenameMode::kNoReplace,
+                                         RenameMode::kExchange};
+        const Status status =
+            fs().Rename(from, any_name(), to, any_name(), kModes[random() % std::size(kModes)]);
+        moved += status.ok() ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(moved, 0);
+  CheckCounts("");
+  Reach reach(fs(), caller_);
+  reach.Walk(root);
+  for (const NodeId directory : all) {
+    // Replaced by another, and remembered without a link, or somewhere in the tree.
+    const auto attributes = fs().GetAttributes(directory);
+    ASSERT_TRUE(attributes.ok()) << attributes.error().message();
+    EXPECT_EQ(reach.Met(directory), attributes->stat.st_nlink > 0) << directory.value;
+  }
 }
 
 TEST_F(Together, ReadersNeverSeeHalfAWrite) {

@@ -331,5 +331,39 @@ TEST_F(Past, TheLogOfADirectoryTellsWhatChangedBelowIt) {
   EXPECT_EQ(seen, 3) << "the visitor says when it is enough";
 }
 
+TEST_F(Past, TheLogOfAFileNeedsNoneOfItsDirectoriesToday) {
+  VARVE_ASSERT_OK(MakeDirectory("a"));
+  VARVE_ASSERT_OK(MakeDirectory("a/b"));
+  VARVE_ASSERT_OK(Write("a/b/f", "earlier"));
+  VARVE_ASSERT_OK(Remove("a/b/f"));
+  VARVE_ASSERT_OK(RemoveDirectory("a/b"));
+  VARVE_ASSERT_OK(RemoveDirectory("a"));
+  VARVE_ASSERT_OK(Write("a", "a file now"));
+  const std::vector<LogRecord> log = Log("a/b/f");
+  ASSERT_EQ(log.size(), 3u);
+  EXPECT_EQ(log[0].kind, ChangeKind::kUnlink);
+  EXPECT_EQ(log[1].size, 7u);
+  for (const LogRecord& record : log) EXPECT_EQ(record.path, "/a/b/f");
+  EXPECT_EQ(Log("a/b").back().kind, ChangeKind::kMakeDirectory);
+  EXPECT_EQ(CodeOf(fs().Rollback("a/b/f", Last())), ErrorCode::kNotDirectory);
+}
+
+TEST_F(Past, AFileIsKnownByItsOtherNamesWhenTheLastGivenIsGone) {
+  VARVE_ASSERT_OK(MakeDirectory("d"));
+  VARVE_ASSERT_OK(MakeDirectory("e"));
+  VARVE_ASSERT_OK(Write("d/first", "one"));
+  const Lsn then = Last();
+  VARVE_ASSERT_OK(Link("d/first", "e/second"));
+  VARVE_ASSERT_OK(Remove("e/second"));
+  VARVE_ASSERT_OK(Write("d/first", "other"));
+  const InodeId inode(Node("d/first").value);
+  EXPECT_EQ(volume().PathOf(inode, Last()), "/d/first");
+  EXPECT_EQ(Log("d").front().path, "/d/first");
+  EXPECT_EQ(Log("d").front().kind, ChangeKind::kWrite);
+  for (const LogRecord& record : Log("e")) EXPECT_EQ(record.path.substr(0, 2), "/e");
+  VARVE_EXPECT_OK(fs().Rollback("d", then));
+  EXPECT_EQ(ReadAll("d/first"), "one");
+}
+
 }  // namespace
 }  // namespace varve

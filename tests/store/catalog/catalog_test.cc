@@ -299,5 +299,26 @@ TEST_F(CatalogTest, ListsThePastOfNamesWithALongHistory) {
   }
 }
 
+TEST_F(CatalogTest, KnowsAllNamesOfAnInodeAsOfAMoment) {
+  const InodeId file(5), d(6), e(7);
+  const auto link = [&](InodeId parent, const std::string& name, Cookie cookie) {
+    return PutEntry{parent, Entry{name, file, 0100000, cookie}};
+  };
+  Apply({MakeChange(1, {link(d, "a", 1)}), MakeChange(2, {link(e, "b", 2)}),
+         MakeChange(3, {link(d, "c", 3)}), MakeChange(4, {RemoveEntry{d, "a"}}),
+         MakeChange(5, {RemoveEntry{e, "b"}, RemoveEntry{d, "c"}}),
+         MakeChange(6, {link(d, "a", 4), PutEntry{d, Entry{"c", InodeId(8), 0100000, 5}}})});
+  using Links = std::vector<Catalog::Link>;
+  EXPECT_EQ(*catalog_->LinksOf(file, Lsn(1)), (Links{{d, "a"}}));
+  EXPECT_EQ(*catalog_->LinksOf(file, Lsn(3)), (Links{{d, "c"}, {e, "b"}, {d, "a"}}));
+  EXPECT_EQ(*catalog_->LinksOf(file, Lsn(4)), (Links{{d, "c"}, {e, "b"}}));
+  EXPECT_EQ(*catalog_->LinksOf(file, Lsn(5)), Links{});
+  EXPECT_EQ(*catalog_->LinksOf(file, kLsnNow), (Links{{d, "a"}}));
+  EXPECT_EQ(**catalog_->LinkOf(file, e, Lsn(3)), (Catalog::Link{e, "b"}));
+  EXPECT_EQ(**catalog_->LinkOf(file, e, kLsnNow), (Catalog::Link{d, "a"}));
+  EXPECT_EQ(**catalog_->LinkOf(file, InodeId{}, Lsn(4)), (Catalog::Link{d, "c"}));
+  EXPECT_FALSE(catalog_->LinkOf(file, d, Lsn(5))->has_value());
+}
+
 }  // namespace
 }  // namespace varve
