@@ -95,6 +95,11 @@ Status VolumeFixture::Reopen() {
 }
 
 void VolumeFixture::CutPower(std::uint64_t seed) {
+  // Platters are cut one after another. Without this the volume, still running, could fail the
+  // first and make that durable on the others before their turn comes.
+  for (const auto& controller : controllers_) {
+    if (controller) controller->FailSyncs();
+  }
   for (std::size_t slot = 0; slot < platters_.size(); ++slot) {
     platters_[slot]->CutPower(seed * 1000003 + slot);
   }
