@@ -31,7 +31,9 @@ TEST_F(ConcurrentStripes, ReadWhileWrittenAndWhileDisksComeAndGo) {
     if (i == 3) controllers_[1]->Lose();
     if (i == 5) FlipBit(LocationOf(stable[0].first), 0, kFragmentHeaderBytes);
     if (i == 7) {
-      EXPECT_TRUE(disks_->Replace(DiskIndex(1), std::make_unique<MemoryDisk>()).ok());
+      LoseDisk(1);  // should no stripe since have lain on it
+      const Status replaced = disks_->Replace(DiskIndex(1), std::make_unique<MemoryDisk>());
+      EXPECT_TRUE(replaced.ok()) << replaced.error().message();
     }
     reader_->Forget(DiskIndex(1));
   }
