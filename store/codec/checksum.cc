@@ -1,6 +1,11 @@
 #include "store/codec/checksum.h"
 
+// The library picks AVX2 or AVX-512 when it runs, where the processor has it (x86 only).
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>
+#else
 #include <xxhash.h>
+#endif
 
 namespace varve {
 

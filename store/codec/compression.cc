@@ -15,18 +15,30 @@ constexpr std::size_t kSmallestWorthTrying = 32;
 
 }  // namespace
 
-Codec Compress(ByteSpan raw, ByteVector& out) {
+Codec Compressor::Compress(ByteSpan raw, ByteVector& out) {
   out.clear();
   if (raw.size() < kSmallestWorthTrying || raw.size() > LZ4_MAX_INPUT_SIZE) return Codec::kNone;
+  if (failures_ >= kPatience && failures_ % kSampleEvery != 0) {
+    ++failures_;
+    return Codec::kNone;
+  }
   // With the output capped, LZ4 gives up as soon as it is full; on random data it skips ahead in
   // growing steps and so costs next to nothing.
   const std::size_t limit_bytes = raw.size() / 16 * 15;
-  out.resize(limit_bytes);
+  if (scratch_bytes_ < limit_bytes) {
+    scratch_ = std::make_unique_for_overwrite<std::byte[]>(limit_bytes);
+    scratch_bytes_ = limit_bytes;
+  }
   const int written = LZ4_compress_fast(
-      reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(out.data()),
+      reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(scratch_.get()),
       static_cast<int>(raw.size()), static_cast<int>(limit_bytes), kAcceleration);
-  out.resize(static_cast<std::size_t>(std::max(written, 0)));
-  return written > 0 ? Codec::kLz4 : Codec::kNone;
+  if (written <= 0) {
+    ++failures_;
+    return Codec::kNone;
+  }
+  failures_ = 0;
+  out.assign(scratch_.get(), scratch_.get() + written);
+  return Codec::kLz4;
 }
 
 Status Decompress(Codec codec, ByteSpan stored, MutableByteSpan raw) {

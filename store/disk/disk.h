@@ -41,7 +41,19 @@ enum class OpenMode {
   kReadWrite,  // must exist
   kCreate,     // created if absent, read-write
   kCreateNew,  // kExists if it is there
+  // As kCreateNew, for what is written once, in long runs, and not read soon: writes whose offset,
+  // length and address are multiples of kDirectAlign go past the operating system's page cache,
+  // where the disk can do that. Reads and all else are as ever.
+  kCreateStream,
 };
+inline constexpr std::size_t kDirectAlign = 4096;
+
+constexpr bool Creates(OpenMode mode) {
+  return mode != OpenMode::kRead && mode != OpenMode::kReadWrite;
+}
+constexpr bool MustBeNew(OpenMode mode) {
+  return mode == OpenMode::kCreateNew || mode == OpenMode::kCreateStream;
+}
 
 struct DiskSpace {
   std::uint64_t total_bytes = 0;

@@ -94,40 +94,65 @@ std::vector<DiskStatus> DiskSet::Report() const {
   return report;
 }
 
-std::vector<Status> DiskSet::ForEach(std::span<const DiskIndex> slots,
-                                     const std::function<Status(DiskIndex, Disk&)>& task) {
-  // A disk's thread that waits for disks' threads can wait for itself.
-  CHECK(IoThread::CurrentOwner() != impl_.get(), "ForEach from inside a ForEach task");
-  std::vector<Status> results(slots.size());
+struct DiskSet::Running::State {
+  Task task;
   std::mutex mutex;
   std::condition_variable all_done;
-  std::size_t running = 0;  // guarded by mutex
+  // Under mutex.
+  std::vector<Status> results;
+  std::size_t running = 0;
+};
+
+DiskSet::Running& DiskSet::Running::operator=(Running&& other) {
+  Wait();
+  state_ = std::exchange(other.state_, nullptr);
+  return *this;
+}
+
+DiskSet::Running::~Running() { Wait(); }
+
+std::vector<Status> DiskSet::Running::Wait() {
+  const std::shared_ptr<State> state = std::exchange(state_, nullptr);
+  if (state == nullptr) return {};
+  std::unique_lock lock(state->mutex);
+  state->all_done.wait(lock, [&] { return state->running == 0; });
+  return std::move(state->results);
+}
+
+DiskSet::Running DiskSet::Start(std::vector<DiskIndex> slots, Task task) {
+  // A disk's thread that waits for disks' threads can wait for itself.
+  CHECK(IoThread::CurrentOwner() != impl_.get(), "disks are given work from inside their work");
+  Running running;
+  running.state_ = std::make_shared<Running::State>();
+  const std::shared_ptr<Running::State>& state = running.state_;
+  state->task = std::move(task);
+  state->results.resize(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const DiskIndex slot = slots[i];
     std::shared_ptr<Disk> disk = online(slot);
+    std::unique_lock lock(state->mutex);
     if (disk == nullptr) {
-      results[i] =
+      state->results[i] =
           Error(ErrorCode::kDiskLost,
                 "disk " + std::to_string(slot.value) + " is " +
-                    std::string(slot.value < size() ? ToString(state(slot)) : "no member"));
+                    std::string(slot.value < size() ? ToString(this->state(slot)) : "no member"));
       continue;
     }
-    {
-      std::lock_guard lock(mutex);
-      ++running;
-    }
-    impl_->threads[slot.value]->Submit([&, i, slot, disk = std::move(disk)]() mutable {
-      Status status = task(slot, *disk);
+    ++state->running;
+    lock.unlock();
+    impl_->threads[slot.value]->Submit([state, i, slot, disk = std::move(disk)]() mutable {
+      Status status = state->task(slot, *disk);
       disk.reset();  // before the caller goes on: it may be waiting to open the disk anew
-      // Notified under the lock: after it, the caller's stack is gone.
-      std::lock_guard lock(mutex);
-      results[i] = std::move(status);
-      if (--running == 0) all_done.notify_one();
+      std::lock_guard done(state->mutex);
+      state->results[i] = std::move(status);
+      if (--state->running == 0) state->all_done.notify_one();
     });
   }
-  std::unique_lock lock(mutex);
-  all_done.wait(lock, [&] { return running == 0; });
-  return results;
+  return running;
+}
+
+std::vector<Status> DiskSet::ForEach(std::span<const DiskIndex> slots, const Task& task) {
+  return Start({slots.begin(), slots.end()}, std::cref(task)).Wait();
 }
 
 std::vector<DiskIndex> DiskSet::ProbeAll() {

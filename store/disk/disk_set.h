@@ -87,8 +87,26 @@ class DiskSet {
   // Runs task(slot) for each slot at once, each on its disk's own thread, and waits for all. A slot
   // that is not online answers kDiskLost without running. Errors are returned, not acted on: the
   // caller decides what a failure means. Result[i] belongs to slots[i].
-  std::vector<Status> ForEach(std::span<const DiskIndex> slots,
-                              const std::function<Status(DiskIndex, Disk&)>& task);
+  using Task = std::function<Status(DiskIndex, Disk&)>;
+  std::vector<Status> ForEach(std::span<const DiskIndex> slots, const Task& task);
+
+  // The same in two steps, so that the caller can do something else meanwhile. The task, and what
+  // it refers to, must live until Wait has returned or the Running is destroyed, which waits too.
+  class Running {
+   public:
+    Running() = default;
+    Running(Running&&) = default;
+    Running& operator=(Running&& other);
+    ~Running();
+    // Waits for all; empty the second time.
+    std::vector<Status> Wait();
+
+   private:
+    friend class DiskSet;
+    struct State;
+    std::shared_ptr<State> state_;
+  };
+  Running Start(std::vector<DiskIndex> slots, Task task);
 
   // Probes all online disks; those that fail are Fail()ed. Returns the slots lost by this call.
   std::vector<DiskIndex> ProbeAll();

@@ -192,10 +192,10 @@ Result<std::unique_ptr<DiskFile>> OverlayDisk::Open(std::string_view name, OpenM
   RETURN_IF_ERROR(CheckObjectName(name));
   std::lock_guard lock(impl_->mutex);
   ASSIGN_OR_RETURN(auto object, impl_->Find(name));
-  if (object != nullptr && mode == OpenMode::kCreateNew) {
+  if (object != nullptr && MustBeNew(mode)) {
     return Error(ErrorCode::kExists, Describe() + "/" + std::string(name) + " exists");
   }
-  if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite) {
+  if (!Creates(mode)) {
     RETURN_IF_ERROR(impl_->Require(name, object));
   }
   if (object == nullptr) {

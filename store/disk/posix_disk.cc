@@ -172,7 +172,7 @@ Result<UniqueFd> PosixDisk::OpenGroup(const std::string& group, GroupMode mode,
 
 Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMode mode) {
   RETURN_IF_ERROR(CheckObjectName(name));
-  const bool creates = mode == OpenMode::kCreate || mode == OpenMode::kCreateNew;
+  const bool creates = Creates(mode);
   if (mode != OpenMode::kRead) RETURN_IF_ERROR(CheckWritable());
   const SplitName split = Split(name);
   ASSIGN_OR_RETURN(
@@ -181,7 +181,7 @@ Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMod
   // O_NONBLOCK: a FIFO put there by someone must not hang the open. It does nothing to files.
   int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
   flags |= mode == OpenMode::kRead ? O_RDONLY : O_RDWR;
-  if (creates) flags |= O_CREAT | (mode == OpenMode::kCreateNew ? O_EXCL : 0);
+  if (creates) flags |= O_CREAT | (MustBeNew(mode) ? O_EXCL : 0);
   UniqueFd fd(::openat(group.get(), split.file.c_str(), flags, kFileMode));
   if (!fd) return Error::FromErrno(errno, "opening " + PathOf(name));
   struct stat info{};
@@ -193,8 +193,14 @@ Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMod
   // and miss the object.
   if (creates) Touch(split.group);
   if (creates && name == kLabelObject) has_label_ = true;
+  UniqueFd direct;
+  if (mode == OpenMode::kCreateStream) {
+    // Not every filesystem can; then all writes go the ordinary way.
+    direct = UniqueFd(
+        ::openat(group.get(), split.file.c_str(), O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC));
+  }
   return std::make_unique<PosixFile>(
-      std::move(fd), PathOf(name),
+      std::move(fd), std::move(direct), PathOf(name),
       mode == OpenMode::kRead ? FileAccess::kReadOnly : FileAccess::kReadWrite);
 }
 

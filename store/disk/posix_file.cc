@@ -43,9 +43,14 @@ Status PosixFile::Write(std::uint64_t offset, ByteSpan bytes) {
   RETURN_IF_ERROR(CheckRange(offset, bytes.size(), description_));
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t put = ::pwrite(fd_.get(), bytes.data() + done, bytes.size() - done,
-                                 static_cast<off_t>(offset + done));
+    const int fd = DescriptorFor(offset + done, bytes.subspan(done));
+    const ssize_t put =
+        ::pwrite(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
     if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EINVAL && fd == direct_.get()) {
+      direct_refused_ = true;
+      continue;
+    }
     if (put < 0) return Error::FromErrno(errno, "writing " + description_);
     if (put == 0) return Error::FromErrno(EIO, "writing " + description_ + " wrote nothing");
     done += static_cast<std::size_t>(put);
@@ -76,6 +81,12 @@ Status PosixFile::Truncate(std::uint64_t size_bytes) {
     if (errno != EINTR) return Error::FromErrno(errno, "truncating " + description_);
   }
   return {};
+}
+
+int PosixFile::DescriptorFor(std::uint64_t offset, ByteSpan bytes) const {
+  const bool aligned = offset % kDirectAlign == 0 && bytes.size() % kDirectAlign == 0 &&
+                       reinterpret_cast<std::uintptr_t>(bytes.data()) % kDirectAlign == 0;
+  return direct_ && aligned && !direct_refused_ ? direct_.get() : fd_.get();
 }
 
 Status PosixFile::CheckWritable() const {

@@ -13,9 +13,13 @@ enum class FileAccess { kReadOnly, kReadWrite };
 
 class PosixFile : public DiskFile {
  public:
+  // `direct`, if open, is the same file with O_DIRECT, for writes that are aligned for it.
   // `description` is the path, for messages.
-  PosixFile(UniqueFd fd, std::string description, FileAccess access)
-      : fd_(std::move(fd)), description_(std::move(description)), access_(access) {}
+  PosixFile(UniqueFd fd, UniqueFd direct, std::string description, FileAccess access)
+      : fd_(std::move(fd)),
+        direct_(std::move(direct)),
+        description_(std::move(description)),
+        access_(access) {}
 
   Result<std::size_t> Read(std::uint64_t offset, MutableByteSpan out) override;
   Status Write(std::uint64_t offset, ByteSpan bytes) override;
@@ -25,13 +29,18 @@ class PosixFile : public DiskFile {
 
  private:
   Status CheckWritable() const;
+  // The descriptor that such a write goes through.
+  int DescriptorFor(std::uint64_t offset, ByteSpan bytes) const;
 
   const UniqueFd fd_;
+  const UniqueFd direct_;
   const std::string description_;
   const FileAccess access_;
   // The errno of the first failed Sync. The kernel reports a lost write once and then forgets it,
   // so that a second fdatasync would succeed over a hole: this handle never does.
   std::atomic<int> sync_errno_{0};
+  // The filesystem took O_DIRECT at open(2) and refused it at write(2).
+  std::atomic<bool> direct_refused_{false};
 };
 
 }  // namespace varve

@@ -9,7 +9,8 @@
 namespace varve {
 namespace {
 
-constexpr std::size_t kSpareLimitBytes = 16 * 1024 * 1024;
+// Two rounds: one being filled, one being written.
+constexpr std::size_t kSpareLimitBytes = 32 * 1024 * 1024;
 
 // Copies the extents to their places and clears what they leave of each data column.
 void FillColumns(std::span<const StoredExtent> extents, const StripeLayout& layout,
@@ -38,7 +39,10 @@ StripeBuffers::Buffer StripeBuffers::Take(std::size_t length_bytes) {
     spare_bytes_ -= buffer.capacity_bytes;
     return buffer;
   }
-  return {std::make_unique_for_overwrite<std::byte[]>(length_bytes), length_bytes};
+  Buffer buffer;
+  buffer.bytes.reset(static_cast<std::byte*>(::operator new[](length_bytes, kAlign)));
+  buffer.capacity_bytes = length_bytes;
+  return buffer;
 }
 
 void StripeBuffers::Give(Buffer buffer) {
@@ -47,13 +51,14 @@ void StripeBuffers::Give(Buffer buffer) {
   spare_.push_back(std::move(buffer));
 }
 
-StoredExtent StoreExtent(std::size_t input, ByteSpan raw) {
+StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor) {
   CHECK(!raw.empty() && raw.size() <= kChunkBytes, "an extent's length");
   StoredExtent extent;
   extent.input = input;
   extent.raw_bytes = static_cast<std::uint32_t>(raw.size());
-  extent.codec = Compress(raw, extent.compressed);
+  extent.codec = compressor.Compress(raw, extent.compressed);
   extent.stored = extent.codec == Codec::kNone ? raw : ByteSpan(extent.compressed);
+  extent.checksum = Checksum(extent.stored);
   return extent;
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
 #include "store/base/uuid.h"
+#include "store/disk/disk.h"
 #include "store/log/extent.h"
 #include "store/log/stripe.h"
 #include "store/log/stripe_layout.h"
@@ -16,8 +18,13 @@ namespace varve {
 // page faults.
 class StripeBuffers {
  public:
+  // As direct writes want it.
+  static constexpr std::align_val_t kAlign{kDirectAlign};
   struct Buffer {
-    std::unique_ptr<std::byte[]> bytes;
+    struct Free {
+      void operator()(std::byte* bytes) const { ::operator delete[](bytes, kAlign); }
+    };
+    std::unique_ptr<std::byte[], Free> bytes;
     std::size_t capacity_bytes = 0;
   };
   Buffer Take(std::size_t length_bytes);
@@ -37,8 +44,9 @@ struct StoredExtent {
   Codec codec = Codec::kNone;
   ByteVector compressed;
   ByteSpan stored;
+  std::uint64_t checksum = 0;  // of `stored`
 };
-StoredExtent StoreExtent(std::size_t input, ByteSpan raw);
+StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor);
 
 struct EncodedStripe {
   StripeDescriptor stripe;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <utility>
 
-#include "store/codec/checksum.h"
 #include "store/log/stripe_encoder.h"
 #include "store/log/stripe_layout.h"
 
@@ -14,7 +14,8 @@ namespace varve {
 namespace {
 
 // Stripes are encoded and written in rounds of about this much, so that memory stays bounded and in
-// the processor's cache, however much is placed at once.
+// the processor's cache, however much is placed at once. A round is written while the next is
+// encoded.
 constexpr std::size_t kRoundBytes = 8 * 1024 * 1024;
 // A fragment must be able to hold the longest extent.
 constexpr std::uint32_t kSmallestMaxFragment = kChunkBytes + kFragmentAlign;
@@ -22,7 +23,8 @@ constexpr std::uint32_t kSmallestMaxFragment = kChunkBytes + kFragmentAlign;
 constexpr int kAttemptLimit = 256;
 constexpr std::string_view kSegmentPrefix = "segment/";
 
-// A segment that is being appended to. Column c's file is touched only by the I/O task of its disk.
+// A segment that is being appended to. Column c's file is touched only by the I/O task of its disk,
+// and by others while no round is being written.
 struct OpenSegment {
   struct Column {
     std::shared_ptr<Disk> disk;
@@ -64,6 +66,7 @@ struct StripeWriter::Impl {
   std::atomic<std::uint64_t>& next_segment;
   StripeWriterOptions options;
   StripeBuffers buffers;
+  Compressor compressor;
   SegmentPointer open;  // null: begin a new one
 
   class Attempt;
@@ -109,7 +112,10 @@ class StripeWriter::Impl::Attempt {
   }
   bool BeginSegment();
   bool Seal();
+  // Begins to write the round, when the one before it has been written.
   bool Flush(Round round);
+  // Waits for the round that is being written.
+  bool FinishWriting();
   std::vector<DiskIndex> SlotsOfRound(Round round) const;
   Status WriteToDisk(DiskIndex slot, Disk& disk, Round round);
 
@@ -121,9 +127,16 @@ class StripeWriter::Impl::Attempt {
   Placement placement_;
   std::vector<UsedSegment> used_;
   std::vector<StoredExtent> extents_;  // of the stripe being filled
-  std::vector<RoundStripe> round_;
+  std::vector<RoundStripe> round_;     // being filled
   std::size_t round_bytes_ = 0;
   std::vector<Failure> failures_;
+  // What the disks' threads look at while they write: it stays as it is until FinishWriting.
+  struct {
+    std::vector<DiskIndex> slots;
+    std::vector<UsedSegment> used;
+    std::vector<RoundStripe> stripes;
+  } writing_;
+  DiskSet::Running running_;  // last: it refers to the rest
 };
 
 bool StripeWriter::Impl::Attempt::Run() {
@@ -131,7 +144,7 @@ bool StripeWriter::Impl::Attempt::Run() {
   ColumnFill fill(width_.data, payload_bytes);
   ColumnFill::Place place;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    StoredExtent extent = StoreExtent(i, inputs_[i]);
+    StoredExtent extent = StoreExtent(i, inputs_[i], impl_.compressor);
     const auto stored_bytes = static_cast<std::uint32_t>(extent.stored.size());
     if (!fill.TryAdd(stored_bytes, place)) {
       if (!Seal()) return false;
@@ -141,7 +154,7 @@ bool StripeWriter::Impl::Attempt::Run() {
     }
     extents_.push_back(std::move(extent));
   }
-  return Seal() && Flush(Round::kLast);
+  return Seal() && Flush(Round::kLast) && FinishWriting();
 }
 
 bool StripeWriter::Impl::Attempt::BeginSegment() {
@@ -195,8 +208,9 @@ bool StripeWriter::Impl::Attempt::Seal() {
   for (std::size_t i = 0; i < extents_.size(); ++i) {
     const StoredExtent& from = extents_[i];
     placement_.extents[from.input] = {
-        stripe.id,  layout.places[i].column, layout.places[i].offset, lengths[i], from.raw_bytes,
-        from.codec, Checksum(from.stored)};
+        stripe.id,    layout.places[i].column, layout.places[i].offset,
+        lengths[i],   from.raw_bytes,          from.codec,
+        from.checksum};
   }
   round_.push_back({impl_.open, EncodeFragments(impl_.volume_uuid, std::move(stripe), extents_,
                                                 layout, impl_.buffers)});
@@ -233,7 +247,7 @@ std::vector<DiskIndex> StripeWriter::Impl::Attempt::SlotsOfRound(Round round) co
 // Runs on the disk's own thread and touches only that disk's columns.
 Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Round round) {
   bool has_new_name = false;
-  for (const UsedSegment& used : used_) {
+  for (const UsedSegment& used : writing_.used) {
     OpenSegment::Column* column = used.segment->ColumnOn(slot);
     if (!column) continue;
     if (column->disk.get() != &disk) {
@@ -242,9 +256,9 @@ Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Roun
     has_new_name = has_new_name || used.is_new;
     if (column->file) continue;
     ASSIGN_OR_RETURN(column->file, disk.Open(SegmentObjectName(used.segment->descriptor.id),
-                                             OpenMode::kCreateNew));
+                                             OpenMode::kCreateStream));
   }
-  for (const RoundStripe& item : round_) {
+  for (const RoundStripe& item : writing_.stripes) {
     const StripeDescriptor& stripe = item.encoded.stripe;
     const auto& members = item.segment->descriptor.disks;
     for (int c = 0; c < stripe.columns(); ++c) {
@@ -256,7 +270,7 @@ Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Roun
     }
   }
   if (round != Round::kLast) return {};
-  for (const UsedSegment& used : used_) {
+  for (const UsedSegment& used : writing_.used) {
     OpenSegment::Column* column = used.segment->ColumnOn(slot);
     if (!column || !column->is_dirty) continue;
     RETURN_IF_ERROR(column->file->Sync());
@@ -266,24 +280,33 @@ Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Roun
 }
 
 bool StripeWriter::Impl::Attempt::Flush(Round round) {
-  const std::vector<DiskIndex> slots = SlotsOfRound(round);
-  const auto results = impl_.disks.ForEach(
-      slots, [&](DiskIndex slot, Disk& disk) { return WriteToDisk(slot, disk, round); });
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (results[i].ok()) continue;
-    std::shared_ptr<Disk> disk;
-    for (const UsedSegment& used : used_) {
-      if (const auto* column = used.segment->ColumnOn(slots[i])) disk = column->disk;
-    }
-    failures_.push_back({slots[i], std::move(disk), results[i].error()});
-  }
-  for (RoundStripe& item : round_) impl_.buffers.Give(std::move(item.encoded.buffer));
-  round_.clear();
+  if (!FinishWriting()) return false;
+  writing_ = {SlotsOfRound(round), used_, std::exchange(round_, {})};
   round_bytes_ = 0;
+  running_ = impl_.disks.Start(writing_.slots, [this, round](DiskIndex slot, Disk& disk) {
+    return WriteToDisk(slot, disk, round);
+  });
+  return true;
+}
+
+bool StripeWriter::Impl::Attempt::FinishWriting() {
+  const std::vector<Status> results = running_.Wait();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].ok()) continue;
+    const DiskIndex slot = writing_.slots[i];
+    std::shared_ptr<Disk> disk;
+    for (const UsedSegment& used : writing_.used) {
+      if (const auto* column = used.segment->ColumnOn(slot)) disk = column->disk;
+    }
+    failures_.push_back({slot, std::move(disk), results[i].error()});
+  }
+  for (RoundStripe& item : writing_.stripes) impl_.buffers.Give(std::move(item.encoded.buffer));
+  writing_ = {};
   return failures_.empty();
 }
 
 void StripeWriter::Impl::Attempt::Abandon() {
+  static_cast<void>(FinishWriting());  // what else fails now is undone all the same
   impl_.open.reset();
   std::set<DiskIndex> slots;
   for (const UsedSegment& used : used_) {
@@ -294,8 +317,14 @@ void StripeWriter::Impl::Attempt::Abandon() {
     for (const UsedSegment& used : used_) {
       OpenSegment::Column* column = used.segment->ColumnOn(slot);
       if (!column || column->disk.get() != &disk || !column->file) continue;
-      RETURN_IF_ERROR(used.is_new ? disk.Remove(SegmentObjectName(used.segment->descriptor.id))
-                                  : column->file->Truncate(used.length_before_bytes));
+      if (used.is_new) {
+        RETURN_IF_ERROR(disk.Remove(SegmentObjectName(used.segment->descriptor.id)));
+        continue;
+      }
+      // A column that the last stripes did not use is shorter, and stays so.
+      ASSIGN_OR_RETURN(const std::uint64_t length_bytes, column->file->Size());
+      if (length_bytes <= used.length_before_bytes) continue;
+      RETURN_IF_ERROR(column->file->Truncate(used.length_before_bytes));
     }
     return {};
   });
@@ -352,7 +381,8 @@ Result<bool> StripeWriter::Impl::Recover(const std::vector<Failure>& failures) {
 
 StripeWriter::StripeWriter(DiskSet& disks, const Uuid& volume_uuid,
                            std::atomic<std::uint64_t>& next_segment, StripeWriterOptions options)
-    : impl_(std::make_unique<Impl>(Impl{disks, volume_uuid, next_segment, options, {}, nullptr})) {
+    : impl_(std::make_unique<Impl>(
+          Impl{disks, volume_uuid, next_segment, options, {}, {}, nullptr})) {
   std::uint32_t& longest = impl_->options.max_fragment_bytes;
   longest = std::clamp(longest, kSmallestMaxFragment, kMaxFragmentBytes) / kFragmentAlign *
             kFragmentAlign;

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <memory>
 #include <ostream>
@@ -173,6 +174,31 @@ TEST_P(DiskContract, CreatesOnlyWhatIsAbsent) {
     auto again = MustOpen("a", OpenMode::kCreate);
   }
   EXPECT_EQ(Read("a"), "kept");
+}
+
+TEST_P(DiskContract, StreamsReadBackWhateverTheAlignment) {
+  struct alignas(kDirectAlign) Pages {
+    std::array<std::byte, 4 * kDirectAlign> bytes;
+  };
+  const auto pages = std::make_unique<Pages>();
+  for (std::size_t i = 0; i < pages->bytes.size(); ++i) pages->bytes[i] = std::byte(i % 251);
+  const ByteSpan all(pages->bytes);
+  auto file = MustOpen("seg/a", OpenMode::kCreateStream);
+  ASSERT_TRUE(file->Write(0, all).ok());                                     // aligned in all ways
+  ASSERT_TRUE(file->Write(all.size(), all.subspan(1, kDirectAlign)).ok());   // not in memory
+  ASSERT_TRUE(file->Write(all.size() + kDirectAlign, all.first(100)).ok());  // nor in length
+  ASSERT_TRUE(file->Write(2 * kDirectAlign, all.first(kDirectAlign)).ok());  // over what is there
+  ASSERT_TRUE(file->Sync().ok());
+  ByteVector expected(all.begin(), all.end());
+  expected.insert(expected.end(), all.begin() + 1, all.begin() + 1 + kDirectAlign);
+  expected.insert(expected.end(), all.begin(), all.begin() + 100);
+  std::copy_n(all.begin(), kDirectAlign, expected.begin() + 2 * kDirectAlign);
+  ByteVector read(expected.size() + 1);
+  const auto count = file->Read(0, read);
+  ASSERT_TRUE(count.ok());
+  read.resize(*count);
+  EXPECT_EQ(read, expected);
+  EXPECT_EQ(CodeOf(disk_->Open("seg/a", OpenMode::kCreateStream)), ErrorCode::kExists);
 }
 
 TEST_P(DiskContract, LosesObjectsThatAreRemoved) {

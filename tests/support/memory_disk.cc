@@ -309,9 +309,8 @@ Result<std::unique_ptr<DiskFile>> MemoryDisk::Open(std::string_view name, OpenMo
   std::lock_guard lock(platter_->mutex);
   RETURN_IF_ERROR(platter_->CheckSession(session_));
   Result<Object> found = platter_->Find(name);
-  const bool creates = mode == OpenMode::kCreate || mode == OpenMode::kCreateNew;
-  if (!found.ok() && !creates) return found.error();
-  if (found.ok() && mode == OpenMode::kCreateNew) {
+  if (!found.ok() && !Creates(mode)) return found.error();
+  if (found.ok() && MustBeNew(mode)) {
     return Error(ErrorCode::kExists,
                  platter_->options.description + "/" + std::string(name) + " exists");
   }

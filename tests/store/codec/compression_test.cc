@@ -52,6 +52,22 @@ TEST_F(Compression, GivesBackWhatItWasGiven) {
   }
 }
 
+TEST_F(Compression, FindsItsWayBackFromRandomData) {
+  Compressor compressor;
+  ByteVector out;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(compressor.Compress(Random(65536), out), Codec::kNone);
+  const ByteVector text = Text(65536);
+  int tries = 1;
+  while (compressor.Compress(text, out) != Codec::kLz4) ASSERT_LT(++tries, 9);
+  ByteVector back(text.size());
+  ASSERT_TRUE(Decompress(Codec::kLz4, out, back).ok());
+  EXPECT_EQ(back, text);
+  ByteVector alone;
+  ASSERT_EQ(Compress(text, alone), Codec::kLz4);
+  ASSERT_EQ(compressor.Compress(text, out), Codec::kLz4);
+  EXPECT_EQ(out, alone);
+}
+
 TEST_F(Compression, GivesUpOnRandomDataAndLeavesNothing) {
   ByteVector out = Random(10);
   EXPECT_EQ(Compress(Random(65536), out), Codec::kNone);
