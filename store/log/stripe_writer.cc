@@ -30,6 +30,7 @@ struct OpenSegment {
     std::shared_ptr<Disk> disk;
     std::unique_ptr<DiskFile> file;  // null until created
     bool is_dirty = false;           // written since the last sync
+    std::uint64_t end_bytes = 0;     // of the file: columns that stripes left out are shorter
   };
   SegmentDescriptor descriptor;
   std::vector<Column> columns;
@@ -99,7 +100,7 @@ class StripeWriter::Impl::Attempt {
   enum class Round { kMoreToCome, kLast };
   struct UsedSegment {
     SegmentPointer segment;
-    std::uint64_t length_before_bytes = 0;
+    std::vector<std::uint64_t> ends_before_bytes;  // of the columns; none of a new segment's
     bool is_new = false;
   };
   struct RoundStripe {
@@ -108,7 +109,9 @@ class StripeWriter::Impl::Attempt {
   };
 
   void Use(const SegmentPointer& segment) {
-    used_.push_back({segment, segment->length_bytes, false});
+    UsedSegment used{segment, {}, false};
+    for (const auto& column : segment->columns) used.ends_before_bytes.push_back(column.end_bytes);
+    used_.push_back(std::move(used));
   }
   bool BeginSegment();
   bool Seal();
@@ -173,10 +176,10 @@ bool StripeWriter::Impl::Attempt::BeginSegment() {
       return false;
     }
     segment->descriptor.disks.push_back(slot);
-    segment->columns.push_back({std::move(disk), nullptr, false});
+    segment->columns.push_back({std::move(disk), nullptr});
   }
   placement_.segments.push_back(segment->descriptor);
-  used_.push_back({segment, 0, true});
+  used_.push_back({segment, {}, true});
   impl_.open = std::move(segment);
   return true;
 }
@@ -266,6 +269,7 @@ Status StripeWriter::Impl::Attempt::WriteToDisk(DiskIndex slot, Disk& disk, Roun
       if (members[at] != slot) continue;
       OpenSegment::Column& column = item.segment->columns[at];
       column.is_dirty = true;
+      column.end_bytes = std::max(column.end_bytes, stripe.file_offset + stripe.fragment_bytes);
       RETURN_IF_ERROR(column.file->Write(stripe.file_offset, item.encoded.fragment(c)));
     }
   }
@@ -321,10 +325,9 @@ void StripeWriter::Impl::Attempt::Abandon() {
         RETURN_IF_ERROR(disk.Remove(SegmentObjectName(used.segment->descriptor.id)));
         continue;
       }
-      // A column that the last stripes did not use is shorter, and stays so.
-      ASSIGN_OR_RETURN(const std::uint64_t length_bytes, column->file->Size());
-      if (length_bytes <= used.length_before_bytes) continue;
-      RETURN_IF_ERROR(column->file->Truncate(used.length_before_bytes));
+      const auto at = static_cast<std::size_t>(column - used.segment->columns.data());
+      RETURN_IF_ERROR(column->file->Truncate(used.ends_before_bytes[at]));
+      column->end_bytes = used.ends_before_bytes[at];
     }
     return {};
   });
