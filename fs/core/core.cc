@@ -114,7 +114,10 @@ Result<Lsn> Core::Commit(Change change) {
   }
   for (const InodeId inode : told) read_times_.Forget(inode);
   for (auto& [state, attributes] : changed) {
-    if (attributes.nlink > 0) state->removed = state->forgotten = false;  // it has a name again
+    if (attributes.nlink > 0) {  // it has a name again
+      state->removed = state->forgotten = false;
+      state->xattrs.clear();
+    }
     state->attributes = std::move(attributes);
     state->last_change = lsn;
   }

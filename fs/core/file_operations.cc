@@ -44,8 +44,14 @@ Status FileOperations::Revive(InodeId inode) {
   state->removed = false;
   Change change;
   change.operations.push_back(PutInode{inode, state->attributes});
+  for (const auto& [name, value] : state->xattrs) {
+    change.operations.push_back(PutXattr{inode, name, value});
+  }
   const Result<Lsn> committed = core_.Commit(std::move(change));
-  if (committed.ok()) return {};
+  if (committed.ok()) {
+    state->xattrs.clear();
+    return {};
+  }
   state->removed = true;
   return committed.error();
 }

@@ -4,7 +4,9 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
 
 #include "fs/core/inode_locks.h"
@@ -24,7 +26,8 @@ struct FileState {
   // Gone from the volume, and here for as long as the kernel knows it: a descriptor of O_PATH, an
   // open fifo or device, and a current directory can all be asked about, and open nothing here.
   bool removed = false;
-  bool forgotten = false;  // the kernel does not know it any more
+  std::map<std::string, std::string> xattrs;  // put since it was removed; the others went with it
+  bool forgotten = false;                     // the kernel does not know it any more
 
   bool IsDirty() const { return !buffer.empty(); }
 };
