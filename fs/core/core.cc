@@ -148,6 +148,7 @@ void Core::Forget(InodeId inode) {
   FileState* state = states_.Find(inode);
   if (state == nullptr || state->attributes.nlink > 0) return;
   state->forgotten = true;
+  if (state->handles == 0) DropDirty(*state);
   states_.DropIfIdle(*state);
 }
 

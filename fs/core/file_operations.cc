@@ -133,7 +133,8 @@ void FileOperations::Unhold(InodeId inode) {
   if (state->handles != 0) return;
   if (state->removed) return core_.states().DropIfIdle(*state);
   if (state->attributes.nlink == 0) {
-    core_.DropDirty(*state);
+    // Until the kernel forgets it, it can be opened anew, with what has been written to it.
+    if (state->forgotten) core_.DropDirty(*state);
     if (!core_.refusing()) {
       Change change;
       change.operations.push_back(RemoveInode{inode});

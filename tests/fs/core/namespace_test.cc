@@ -228,10 +228,15 @@ TEST_F(Namespace, WhatWasRemovedCanBeAskedAboutUntilTheKernelForgetsIt) {
   VARVE_EXPECT_OK(WriteAt(open->handle, 8, ", more"));
   EXPECT_EQ(*fs().GetXattr(node, "user.a"), "w");
   VARVE_EXPECT_OK(fs().SetXattr(node, "user.a", "x", XattrMode::kSet));
+  // Closed again, also by the last, it keeps what has been written.
+  VARVE_EXPECT_OK(CloseFile(open->handle));
+  const Result<OpenResult> again = fs().Open(node, O_RDWR);
+  VARVE_ASSERT_OK(again);
+  EXPECT_EQ(ReadAt(again->handle, 0, 20), "contents, more");
   // The kernel may forget it before it says that it is closed.
   fs().Forget(node, 1);
-  EXPECT_EQ(ReadAt(open->handle, 0, 20), "contents, more");
-  VARVE_EXPECT_OK(CloseFile(open->handle));
+  EXPECT_EQ(ReadAt(again->handle, 0, 20), "contents, more");
+  VARVE_EXPECT_OK(CloseFile(again->handle));
   EXPECT_EQ(CodeOf(fs().GetAttributes(node)), ErrorCode::kStale);
 }
 
