@@ -139,6 +139,7 @@ TEST_F(ControlServerTest, TooManyAtOnceAreToldToTryAgain) {
     changed.notify_all();
   }
   first.join();
+  server_->Stop();  // its thread may still be at the mutex when the answer has arrived
 }
 
 TEST_F(ControlServerTest, AnExceptionIsAnAnswer) {
