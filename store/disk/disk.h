@@ -41,16 +41,18 @@ enum class OpenMode {
   kReadWrite,  // must exist
   kCreate,     // created if absent, read-write
   kCreateNew,  // kExists if it is there
-  // As kCreateNew, for what is written once, in long runs, and not read soon: writes whose offset,
-  // length and address are multiples of kDirectAlign go past the operating system's page cache,
-  // where the disk can do that. Reads and all else are as ever.
+  // As kCreateNew and as kRead, for what is written and read in long runs: writes, or reads, whose
+  // offset, length and address are multiples of kDirectAlign go past the operating system's page
+  // cache, where the disk can do that. All else is as ever.
   kCreateStream,
+  kReadStream,
 };
 inline constexpr std::size_t kDirectAlign = 4096;
 
-constexpr bool Creates(OpenMode mode) {
-  return mode != OpenMode::kRead && mode != OpenMode::kReadWrite;
+constexpr bool ForReading(OpenMode mode) {
+  return mode == OpenMode::kRead || mode == OpenMode::kReadStream;
 }
+constexpr bool Creates(OpenMode mode) { return !ForReading(mode) && mode != OpenMode::kReadWrite; }
 constexpr bool MustBeNew(OpenMode mode) {
   return mode == OpenMode::kCreateNew || mode == OpenMode::kCreateStream;
 }

@@ -56,7 +56,7 @@ class OverlayFile : public DiskFile {
 };
 
 Status OverlayFile::CheckWritable(std::uint64_t offset, std::uint64_t length_bytes) const {
-  if (mode_ == OpenMode::kRead) {
+  if (ForReading(mode_)) {
     return Error(ErrorCode::kReadOnly, description_ + " is open for reading only");
   }
   if (offset > kMaxOffset || length_bytes > kMaxOffset - offset) {

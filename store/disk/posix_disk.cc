@@ -173,14 +173,14 @@ Result<UniqueFd> PosixDisk::OpenGroup(const std::string& group, GroupMode mode,
 Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMode mode) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const bool creates = Creates(mode);
-  if (mode != OpenMode::kRead) RETURN_IF_ERROR(CheckWritable());
+  if (!ForReading(mode)) RETURN_IF_ERROR(CheckWritable());
   const SplitName split = Split(name);
   ASSIGN_OR_RETURN(
       UniqueFd group,
       OpenGroup(split.group, creates ? GroupMode::kCreate : GroupMode::kExisting, name));
   // O_NONBLOCK: a FIFO put there by someone must not hang the open. It does nothing to files.
   int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-  flags |= mode == OpenMode::kRead ? O_RDONLY : O_RDWR;
+  flags |= ForReading(mode) ? O_RDONLY : O_RDWR;
   if (creates) flags |= O_CREAT | (MustBeNew(mode) ? O_EXCL : 0);
   UniqueFd fd(::openat(group.get(), split.file.c_str(), flags, kFileMode));
   if (!fd) return Error::FromErrno(errno, "opening " + PathOf(name));
@@ -194,14 +194,15 @@ Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMod
   if (creates) Touch(split.group);
   if (creates && name == kLabelObject) has_label_ = true;
   UniqueFd direct;
-  if (mode == OpenMode::kCreateStream) {
-    // Not every filesystem can; then all writes go the ordinary way.
-    direct = UniqueFd(
-        ::openat(group.get(), split.file.c_str(), O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC));
+  if (mode == OpenMode::kCreateStream || mode == OpenMode::kReadStream) {
+    // Not every filesystem can; then everything goes the ordinary way.
+    const int direction = ForReading(mode) ? O_RDONLY : O_WRONLY;
+    direct = UniqueFd(::openat(group.get(), split.file.c_str(),
+                               direction | O_DIRECT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   }
   return std::make_unique<PosixFile>(
       std::move(fd), std::move(direct), PathOf(name),
-      mode == OpenMode::kRead ? FileAccess::kReadOnly : FileAccess::kReadWrite);
+      ForReading(mode) ? FileAccess::kReadOnly : FileAccess::kReadWrite);
 }
 
 Status PosixDisk::Remove(std::string_view name) {

@@ -28,9 +28,16 @@ Result<std::size_t> PosixFile::Read(std::uint64_t offset, MutableByteSpan out) {
   RETURN_IF_ERROR(CheckRange(offset, out.size(), description_));
   std::size_t done = 0;
   while (done < out.size()) {
+    const int fd = access_ == FileAccess::kReadOnly
+                       ? DescriptorFor(offset + done, out.subspan(done))
+                       : fd_.get();
     const ssize_t got =
-        ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+        ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINVAL && fd == direct_.get()) {
+      direct_refused_ = true;
+      continue;
+    }
     if (got < 0) return Error::FromErrno(errno, "reading " + description_);
     if (got == 0) break;
     done += static_cast<std::size_t>(got);

@@ -13,7 +13,8 @@ enum class FileAccess { kReadOnly, kReadWrite };
 
 class PosixFile : public DiskFile {
  public:
-  // `direct`, if open, is the same file with O_DIRECT, for writes that are aligned for it.
+  // `direct`, if open, is the same file with O_DIRECT, for what is aligned for it: reads if that is
+  // all that `access` allows, else writes.
   // `description` is the path, for messages.
   PosixFile(UniqueFd fd, UniqueFd direct, std::string description, FileAccess access)
       : fd_(std::move(fd)),
@@ -29,7 +30,7 @@ class PosixFile : public DiskFile {
 
  private:
   Status CheckWritable() const;
-  // The descriptor that such a write goes through.
+  // The descriptor that such a read or write goes through.
   int DescriptorFor(std::uint64_t offset, ByteSpan bytes) const;
 
   const UniqueFd fd_;
@@ -39,7 +40,7 @@ class PosixFile : public DiskFile {
   // The errno of the first failed Sync. The kernel reports a lost write once and then forgets it,
   // so that a second fdatasync would succeed over a hole: this handle never does.
   std::atomic<int> sync_errno_{0};
-  // The filesystem took O_DIRECT at open(2) and refused it at write(2).
+  // The filesystem took O_DIRECT at open(2) and refused it at read(2) or write(2).
   std::atomic<bool> direct_refused_{false};
 };
 

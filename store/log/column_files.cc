@@ -30,7 +30,7 @@ Result<std::shared_ptr<DiskFile>> ColumnFiles::Open(DiskIndex slot, SegmentId se
       state->Erase(key);
     }
   }
-  ASSIGN_OR_RETURN(auto opened, disk->Open(SegmentObjectName(segment), OpenMode::kRead));
+  ASSIGN_OR_RETURN(auto opened, disk->Open(SegmentObjectName(segment), OpenMode::kReadStream));
   const std::shared_ptr<DiskFile> file = std::move(opened);
   auto state = state_.Lock();
   state->Erase(key);  // another thread may have opened it meanwhile

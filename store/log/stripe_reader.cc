@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <memory>
+#include <new>
 #include <optional>
 #include <unordered_set>
 
@@ -16,7 +18,9 @@
 namespace varve {
 namespace {
 
-constexpr std::size_t kOpenFileLimit = 256;
+constexpr std::size_t kOpenFileLimit = 192;  // of two descriptors each
+// Extents that lie one behind the other are read at once from so many bytes on.
+constexpr std::size_t kStreamBytes = 128 * 1024;
 // Fragments remembered as reported; beyond it the memory starts anew and some are reported again.
 constexpr std::size_t kReportedLimit = 100'000;
 // Selections of columns tried when single fragments are damaged in more than m places.
@@ -70,6 +74,19 @@ Status CheckExtent(const StripeLocation& location, const ExtentRef& extent) {
   return {};
 }
 
+// Where runs are read to, aligned as direct reads want it: one a thread, kept, the size of the
+// longest fragment.
+MutableByteSpan RunBuffer() {
+  struct Free {
+    void operator()(std::byte* bytes) const {
+      ::operator delete[](bytes, std::align_val_t{kDirectAlign});
+    }
+  };
+  thread_local const std::unique_ptr<std::byte[], Free> buffer(
+      static_cast<std::byte*>(::operator new[](kMaxFragmentBytes, std::align_val_t{kDirectAlign})));
+  return {buffer.get(), kMaxFragmentBytes};
+}
+
 Error Lost(const StripeDescriptor& stripe, int column, int usable) {
   return {ErrorCode::kDataLost,
           fmt::format("stripe {:x} column {}: {} of {} fragments are usable, {} are needed",
@@ -100,6 +117,7 @@ struct StripeReader::Impl {
 
   Status ReadStored(const StripeLocation& location, const ExtentRef& extent,
                     MutableByteSpan stored);
+  std::vector<bool> ReadRun(std::span<const ExtentRead> run);
   Result<ByteVector> DecodeRange(const StripeLocation& location, const ExtentRef& extent);
   Result<ByteVector> DecodeVerified(const StripeLocation& location, const ExtentRef& extent);
   Result<ByteVector> TrySelections(const StripeDescriptor& stripe, const ExtentRef& extent,
@@ -289,6 +307,57 @@ Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
   ByteVector stored(extent.stored_bytes);
   RETURN_IF_ERROR(impl_->ReadStored(*location, extent, stored));
   return Decompress(extent.codec, stored, raw);
+}
+
+// Neighbours in one column, with one read. Answers which of them are good: the others are for
+// ReadExtent, which knows what to do about them.
+std::vector<bool> StripeReader::Impl::ReadRun(std::span<const ExtentRead> run) {
+  std::vector<bool> good(run.size(), false);
+  const auto location = lookup(run.front().extent.stripe);
+  if (!location.ok() || *location == nullptr) return good;
+  for (const ExtentRead& read : run) {
+    if (!CheckExtent(**location, read.extent).ok()) return good;
+  }
+  // Whole pages around the run, all of them of this fragment, which is aligned.
+  const std::size_t begin = kFragmentHeaderBytes + run.front().extent.fragment_offset;
+  const std::size_t end =
+      kFragmentHeaderBytes + run.back().extent.fragment_offset + run.back().extent.stored_bytes;
+  const std::size_t from = begin / kFragmentAlign * kFragmentAlign;
+  const std::size_t to = (end + kFragmentAlign - 1) / kFragmentAlign * kFragmentAlign;
+  const MutableByteSpan pages = RunBuffer().first(to - from);
+  if (!ReadRange(**location, run.front().extent.column, from, pages).ok()) return good;
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    const ExtentRef& extent = run[i].extent;
+    const ByteSpan stored =
+        pages.subspan(kFragmentHeaderBytes + extent.fragment_offset - from, extent.stored_bytes);
+    good[i] =
+        Checksum(stored) == extent.checksum && Decompress(extent.codec, stored, run[i].raw).ok();
+  }
+  return good;
+}
+
+Status StripeReader::ReadExtents(std::span<const ExtentRead> reads) {
+  for (std::size_t begin = 0; begin < reads.size();) {
+    const ExtentRef& first = reads[begin].extent;
+    std::uint64_t stored_end = std::uint64_t{first.fragment_offset} + first.stored_bytes;
+    std::size_t end = begin + 1;
+    for (; end < reads.size(); ++end) {
+      const ExtentRef& next = reads[end].extent;
+      if (next.stripe != first.stripe || next.column != first.column ||
+          next.fragment_offset != stored_end) {
+        break;
+      }
+      stored_end += next.stored_bytes;
+    }
+    const auto run = reads.subspan(begin, end - begin);
+    std::vector<bool> good(run.size(), false);
+    if (stored_end - first.fragment_offset >= kStreamBytes) good = impl_->ReadRun(run);
+    for (std::size_t i = 0; i < run.size(); ++i) {
+      if (!good[i]) RETURN_IF_ERROR(ReadExtent(run[i].extent, run[i].raw));
+    }
+    begin = end;
+  }
+  return {};
 }
 
 Result<ByteVector> StripeReader::ReadFragment(const StripeLocation& location, int column) {

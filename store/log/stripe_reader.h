@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "store/base/finding.h"
@@ -17,6 +18,11 @@ namespace varve {
 struct StripeLocation {
   SegmentDescriptor segment;
   StripeDescriptor stripe;
+};
+// An extent and where its decompressed bytes go: raw.size() == extent.raw_bytes.
+struct ExtentRead {
+  ExtentRef extent;
+  MutableByteSpan raw;
 };
 using StripeLookup = std::function<Result<std::shared_ptr<const StripeLocation>>(StripeId)>;
 
@@ -35,6 +41,9 @@ class StripeReader {
   // survivors is decoded and checked; if that fails, whole fragments are verified one by one, the
   // bad ones dropped, and decoding is tried with the rest. kDataLost when more than m are gone.
   Status ReadExtent(const ExtentRef& extent, MutableByteSpan raw);
+
+  // The same for several; those that lie one behind the other in a column are read at once.
+  Status ReadExtents(std::span<const ExtentRead> reads);
 
   // Whole payload of one column as it is on its disk, after verifying header (identity) and
   // checksum. Errors: kDiskLost, kNotFound, kCorrupt, kIo. Makes no finding: the caller, who asked

@@ -132,9 +132,9 @@ Result<std::vector<PieceList>> View::GetChunks(BodyId body, ChunkIndex first,
 namespace {
 
 // Copies the part of `piece` that falls into the chunk range [from, to) to `out`, which begins at
-// chunk offset `from`.
+// chunk offset `from`. Extents that are wanted whole are left to `later`.
 Status ReadPiece(StripeReader& reader, const Piece& piece, std::uint32_t from, std::uint32_t to,
-                 MutableByteSpan out) {
+                 MutableByteSpan out, std::vector<ExtentRead>& later) {
   const std::uint32_t begin = std::max(piece.chunk_offset, from);
   const std::uint32_t end = std::min(piece.end(), to);
   if (begin >= end) return {};
@@ -151,7 +151,10 @@ Status ReadPiece(StripeReader& reader, const Piece& piece, std::uint32_t from, s
     CHECK(place.has_value(), "a pending extent has neither bytes nor a place");
     extent = *place;
   }
-  if (raw_begin == 0 && target.size() == extent.raw_bytes) return reader.ReadExtent(extent, target);
+  if (raw_begin == 0 && target.size() == extent.raw_bytes) {
+    later.push_back({extent, target});
+    return {};
+  }
   ByteVector raw(extent.raw_bytes);
   RETURN_IF_ERROR(reader.ReadExtent(extent, raw));
   if (raw_begin + target.size() > raw.size()) {
@@ -171,6 +174,7 @@ Status View::Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const 
   const ChunkIndex first = offset / kChunkBytes;
   const ChunkIndex last = (offset + out.size() - 1) / kChunkBytes;
   ASSIGN_OR_RETURN(const std::vector<PieceList> chunks, GetChunks(body, first, last));
+  std::vector<ExtentRead> whole;
   for (ChunkIndex chunk = first; chunk <= last; ++chunk) {
     const std::uint64_t chunk_start = chunk * kChunkBytes;
     const auto from = static_cast<std::uint32_t>(offset > chunk_start ? offset - chunk_start : 0);
@@ -178,10 +182,10 @@ Status View::Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const 
         std::min<std::uint64_t>(kChunkBytes, offset + out.size() - chunk_start));
     MutableByteSpan target = out.subspan(chunk_start + from - offset, to - from);
     for (const Piece& piece : chunks[chunk - first]) {
-      RETURN_IF_ERROR(ReadPiece(impl.reader, piece, from, to, target));
+      RETURN_IF_ERROR(ReadPiece(impl.reader, piece, from, to, target, whole));
     }
   }
-  return {};
+  return impl.reader.ReadExtents(whole);
 }
 
 namespace {

@@ -225,7 +225,7 @@ class MemoryFile : public DiskFile {
  private:
   Status CheckWritable(std::uint64_t offset, std::uint64_t length_bytes) const {
     RETURN_IF_ERROR(platter_->CheckSession(session_));
-    if (mode_ == OpenMode::kRead) {
+    if (ForReading(mode_)) {
       return Error(ErrorCode::kReadOnly, name_ + " is open for reading only");
     }
     if (offset > kMaxOffset || length_bytes > kMaxOffset - offset) {

@@ -30,6 +30,27 @@ class Reader : public StripeFixture {
   StripeLocation location_;
 };
 
+TEST_F(Reader, ReadsManyExtentsAtOnceAndMendsThoseThatAreBad) {
+  PlaceOneStripe();
+  MustPlace(SomeInputs(20));  // short ones between, some compressed
+  const auto expect_all = [&] {
+    std::vector<ByteVector> raws;
+    std::vector<ExtentRead> reads;
+    for (const auto& [extent, raw] : placed_) raws.emplace_back(extent.raw_bytes);
+    for (std::size_t i = 0; i < placed_.size(); ++i) reads.push_back({placed_[i].first, raws[i]});
+    const Status read = reader_->ReadExtents(reads);
+    ASSERT_TRUE(read.ok()) << read.error().message();
+    for (std::size_t i = 0; i < placed_.size(); ++i) EXPECT_EQ(raws[i], placed_[i].second) << i;
+  };
+  expect_all();
+  EXPECT_TRUE(Findings().empty());
+  FlipBit(location_, 1, kFragmentHeaderBytes + kChunkBytes + 5);  // in the second of a run
+  expect_all();
+  EXPECT_EQ(Findings().size(), 1u);
+  LoseDisk(DiskOf(location_, 0).value);
+  expect_all();
+}
+
 TEST_F(Reader, SurvivesEveryPairOfLostDisks) {
   for (int a = 0; a < 6; ++a) {
     for (int b = a + 1; b < 6; ++b) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <map>
 #include <random>
 #include <string>
@@ -63,8 +64,7 @@ class Clone : public testing::Test {
       const Status read = view.Read(bodies_[file], chunk * kChunkBytes, bytes);
       EXPECT_TRUE(read.ok()) << (read.ok() ? "" : read.error().message());
       const char first = static_cast<char>(bytes.front());
-      const bool same =
-          std::all_of(bytes.begin(), bytes.end(), [&](std::byte b) { return b == bytes.front(); });
+      const bool same = std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
       letters += !same ? '?' : first == 0 ? kHole : first;
     }
     return letters;
