@@ -4,38 +4,24 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <memory>
 #include <optional>
 
 #include "fs/fuse/reply.h"
+#include "store/base/aligned_bytes.h"
 
 namespace varve::fuse_ops {
 namespace {
 
 constexpr std::size_t kReadBufferBytes = 1024 * 1024;
-constexpr std::size_t kPageBytes = 4096;
-
-struct FreeMemory {
-  void operator()(std::byte* memory) const { std::free(memory); }
-};
-using PageBuffer = std::unique_ptr<std::byte, FreeMemory>;
-
-PageBuffer AllocatePages(std::size_t size) {
-  auto* memory = static_cast<std::byte*>(
-      std::aligned_alloc(kPageBytes, (size + kPageBytes - 1) / kPageBytes * kPageBytes));
-  if (memory == nullptr) throw std::bad_alloc();
-  return PageBuffer(memory);
-}
 
 // Where replies to READ are put together: one buffer a thread, kept, for allocating a MiB anew each
 // time costs more than filling it. The kernel never asks for more than that, but may one day.
-MutableByteSpan ReadBuffer(std::size_t size, PageBuffer& oversized) {
+MutableByteSpan ReadBuffer(std::size_t size, AlignedBytes& oversized) {
   if (size > kReadBufferBytes) {
-    oversized = AllocatePages(size);
+    oversized = MakeAlignedBytes(size);
     return {oversized.get(), size};
   }
-  thread_local PageBuffer buffer = AllocatePages(kReadBufferBytes);
+  thread_local const AlignedBytes buffer = MakeAlignedBytes(kReadBufferBytes);
   return {buffer.get(), size};
 }
 
@@ -115,7 +101,7 @@ void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
 void Read(fuse_req_t req, fuse_ino_t /*node*/, std::size_t size, off_t offset,
           fuse_file_info* file) {
   Answer(req, "read", [&](Filesystem& filesystem) {
-    PageBuffer oversized;
+    AlignedBytes oversized;
     const MutableByteSpan buffer = ReadBuffer(size, oversized);
     const auto count =
         filesystem.Read(FileHandle(file->fh), static_cast<std::uint64_t>(offset), buffer);

@@ -39,10 +39,7 @@ StripeBuffers::Buffer StripeBuffers::Take(std::size_t length_bytes) {
     spare_bytes_ -= buffer.capacity_bytes;
     return buffer;
   }
-  Buffer buffer;
-  buffer.bytes.reset(static_cast<std::byte*>(::operator new[](length_bytes, kAlign)));
-  buffer.capacity_bytes = length_bytes;
-  return buffer;
+  return {MakeAlignedBytes(length_bytes), length_bytes};
 }
 
 void StripeBuffers::Give(Buffer buffer) {

@@ -1,13 +1,11 @@
 // Turns extents into the bytes of a stripe's fragments, in memory.
 #pragma once
 
-#include <memory>
-#include <new>
 #include <span>
 #include <vector>
 
+#include "store/base/aligned_bytes.h"
 #include "store/base/uuid.h"
-#include "store/disk/disk.h"
 #include "store/log/extent.h"
 #include "store/log/stripe.h"
 #include "store/log/stripe_layout.h"
@@ -18,13 +16,8 @@ namespace varve {
 // page faults.
 class StripeBuffers {
  public:
-  // As direct writes want it.
-  static constexpr std::align_val_t kAlign{kDirectAlign};
   struct Buffer {
-    struct Free {
-      void operator()(std::byte* bytes) const { ::operator delete[](bytes, kAlign); }
-    };
-    std::unique_ptr<std::byte[], Free> bytes;
+    AlignedBytes bytes;  // for direct writes
     std::size_t capacity_bytes = 0;
   };
   Buffer Take(std::size_t length_bytes);

@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <memory>
-#include <new>
 #include <optional>
 #include <unordered_set>
 
+#include "store/base/aligned_bytes.h"
 #include "store/base/synchronized.h"
 #include "store/codec/checksum.h"
 #include "store/log/column_files.h"
@@ -74,17 +73,26 @@ Status CheckExtent(const StripeLocation& location, const ExtentRef& extent) {
   return {};
 }
 
-// Where runs are read to, aligned as direct reads want it: one a thread, kept, the size of the
-// longest fragment.
+// Where runs are read to, by direct reads: one a thread, kept, the size of the longest fragment.
 MutableByteSpan RunBuffer() {
-  struct Free {
-    void operator()(std::byte* bytes) const {
-      ::operator delete[](bytes, std::align_val_t{kDirectAlign});
-    }
-  };
-  thread_local const std::unique_ptr<std::byte[], Free> buffer(
-      static_cast<std::byte*>(::operator new[](kMaxFragmentBytes, std::align_val_t{kDirectAlign})));
+  thread_local const AlignedBytes buffer = MakeAlignedBytes(kMaxFragmentBytes);
   return {buffer.get(), kMaxFragmentBytes};
+}
+
+// How many of `reads`, from the first on, lie one behind the other in a column.
+std::size_t RunLength(std::span<const ExtentRead> reads, std::uint64_t& stored_bytes) {
+  const ExtentRef& first = reads.front().extent;
+  stored_bytes = first.stored_bytes;
+  std::size_t count = 1;
+  for (; count < reads.size(); ++count) {
+    const ExtentRef& next = reads[count].extent;
+    if (next.stripe != first.stripe || next.column != first.column ||
+        next.fragment_offset != first.fragment_offset + stored_bytes) {
+      break;
+    }
+    stored_bytes += next.stored_bytes;
+  }
+  return count;
 }
 
 Error Lost(const StripeDescriptor& stripe, int column, int usable) {
@@ -117,7 +125,7 @@ struct StripeReader::Impl {
 
   Status ReadStored(const StripeLocation& location, const ExtentRef& extent,
                     MutableByteSpan stored);
-  std::vector<bool> ReadRun(std::span<const ExtentRead> run);
+  std::vector<Status> ReadRun(const StripeLocation& location, std::span<const ExtentRead> run);
   Result<ByteVector> DecodeRange(const StripeLocation& location, const ExtentRef& extent);
   Result<ByteVector> DecodeVerified(const StripeLocation& location, const ExtentRef& extent);
   Result<ByteVector> TrySelections(const StripeDescriptor& stripe, const ExtentRef& extent,
@@ -309,14 +317,14 @@ Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
   return Decompress(extent.codec, stored, raw);
 }
 
-// Neighbours in one column, with one read. Answers which of them are good: the others are for
-// ReadExtent, which knows what to do about them.
-std::vector<bool> StripeReader::Impl::ReadRun(std::span<const ExtentRead> run) {
-  std::vector<bool> good(run.size(), false);
-  const auto location = lookup(run.front().extent.stripe);
-  if (!location.ok() || *location == nullptr) return good;
+// Neighbours in one column, with one read. Answers what is wrong with each; those that are not good
+// are for ReadExtent, which knows what to do about them.
+std::vector<Status> StripeReader::Impl::ReadRun(const StripeLocation& location,
+                                                std::span<const ExtentRead> run) {
   for (const ExtentRead& read : run) {
-    if (!CheckExtent(**location, read.extent).ok()) return good;
+    if (Status sound = CheckExtent(location, read.extent); !sound.ok()) {
+      return std::vector<Status>(run.size(), sound);
+    }
   }
   // Whole pages around the run, all of them of this fragment, which is aligned.
   const std::size_t begin = kFragmentHeaderBytes + run.front().extent.fragment_offset;
@@ -325,37 +333,39 @@ std::vector<bool> StripeReader::Impl::ReadRun(std::span<const ExtentRead> run) {
   const std::size_t from = begin / kFragmentAlign * kFragmentAlign;
   const std::size_t to = (end + kFragmentAlign - 1) / kFragmentAlign * kFragmentAlign;
   const MutableByteSpan pages = RunBuffer().first(to - from);
-  if (!ReadRange(**location, run.front().extent.column, from, pages).ok()) return good;
+  std::vector<Status> results(run.size(),
+                              ReadRange(location, run.front().extent.column, from, pages));
+  if (!results.front().ok()) return results;
   for (std::size_t i = 0; i < run.size(); ++i) {
     const ExtentRef& extent = run[i].extent;
     const ByteSpan stored =
         pages.subspan(kFragmentHeaderBytes + extent.fragment_offset - from, extent.stored_bytes);
-    good[i] =
-        Checksum(stored) == extent.checksum && Decompress(extent.codec, stored, run[i].raw).ok();
+    if (Checksum(stored) != extent.checksum) {
+      results[i] = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
+    } else {
+      results[i] = Decompress(extent.codec, stored, run[i].raw);
+    }
   }
-  return good;
+  return results;
 }
 
 Status StripeReader::ReadExtents(std::span<const ExtentRead> reads) {
-  for (std::size_t begin = 0; begin < reads.size();) {
-    const ExtentRef& first = reads[begin].extent;
-    std::uint64_t stored_end = std::uint64_t{first.fragment_offset} + first.stored_bytes;
-    std::size_t end = begin + 1;
-    for (; end < reads.size(); ++end) {
-      const ExtentRef& next = reads[end].extent;
-      if (next.stripe != first.stripe || next.column != first.column ||
-          next.fragment_offset != stored_end) {
-        break;
-      }
-      stored_end += next.stored_bytes;
+  while (!reads.empty()) {
+    std::uint64_t stored_bytes = 0;
+    const auto run = reads.first(RunLength(reads, stored_bytes));
+    reads = reads.subspan(run.size());
+    std::shared_ptr<const StripeLocation> location;
+    std::vector<Status> results;
+    if (stored_bytes >= kStreamBytes) {
+      ASSIGN_OR_RETURN(location, impl_->lookup(run.front().extent.stripe));
+      if (location) results = impl_->ReadRun(*location, run);
     }
-    const auto run = reads.subspan(begin, end - begin);
-    std::vector<bool> good(run.size(), false);
-    if (stored_end - first.fragment_offset >= kStreamBytes) good = impl_->ReadRun(run);
     for (std::size_t i = 0; i < run.size(); ++i) {
-      if (!good[i]) RETURN_IF_ERROR(ReadExtent(run[i].extent, run[i].raw));
+      if (!results.empty() && results[i].ok()) continue;
+      RETURN_IF_ERROR(ReadExtent(run[i].extent, run[i].raw));
+      // It was read well after all, perhaps out of a cache: what the disk said first still counts.
+      if (!results.empty()) impl_->Report(*location, run[i].extent.column, results[i].error());
     }
-    begin = end;
   }
   return {};
 }

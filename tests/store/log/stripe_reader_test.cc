@@ -51,6 +51,24 @@ TEST_F(Reader, ReadsManyExtentsAtOnceAndMendsThoseThatAreBad) {
   expect_all();
 }
 
+TEST_F(Reader, ReportsAReadErrorThatPasses) {
+  PlaceOneStripe();
+  FaultController& disk = Controller(DiskOf(location_, 0));
+  int reads = 0;
+  disk.SetHook([&](DiskOperation operation, std::string_view) {
+    if (operation == DiskOperation::kRead && ++reads == 2) disk.Heal();
+  });
+  disk.FailReads();
+  std::vector<ByteVector> raws(2, ByteVector(kChunkBytes));
+  std::vector<ExtentRead> run;
+  for (const auto& [extent, raw] : placed_) {
+    if (extent.column == 0) run.push_back({extent, raws.at(run.size())});
+  }
+  ASSERT_EQ(run.size(), 2u);
+  ASSERT_TRUE(reader_->ReadExtents(run).ok());
+  EXPECT_EQ(Findings().size(), 1u);
+}
+
 TEST_F(Reader, SurvivesEveryPairOfLostDisks) {
   for (int a = 0; a < 6; ++a) {
     for (int b = a + 1; b < 6; ++b) {
