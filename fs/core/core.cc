@@ -138,6 +138,7 @@ void Core::Bury(InodeId inode, InodeAttributes attributes, Lsn lsn) {
 }
 
 void Core::Forget(InodeId inode) {
+  const Gate::Visit visit = BeginLook();  // or a rollback would find the states changing under it
   {
     // Nearly always there is nothing to be done; then nobody waits.
     const InodeLocks::Shared lock(locks_, inode);
@@ -153,22 +154,27 @@ void Core::Forget(InodeId inode) {
 }
 
 Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {
-  if (state == nullptr || !state->IsDirty()) return Commit(std::move(change));
-  const std::uint64_t bytes_before = state->buffer.bytes();
-  const std::vector<WriteChunkPieces> chunks = state->buffer.Take();
+  // What is changed of a removed inode is changed in memory, and so its bytes stay there.
+  if (state == nullptr || !state->IsDirty() || state->removed) return Commit(std::move(change));
+  return CommitDirty(*state, std::move(change));
+}
+
+Result<Lsn> Core::CommitDirty(FileState& state, Change change) {
+  const std::uint64_t bytes_before = state.buffer.bytes();
+  const std::vector<WriteChunkPieces> chunks = state.buffer.Take();
   std::vector<Operation> operations;
   operations.reserve(chunks.size() + change.operations.size());
   for (const WriteChunkPieces& chunk : chunks) {
-    operations.push_back(WriteChunk{state->attributes.body, chunk.chunk, chunk.pieces});
+    operations.push_back(WriteChunk{state.attributes.body, chunk.chunk, chunk.pieces});
   }
   std::move(change.operations.begin(), change.operations.end(), std::back_inserter(operations));
   change.operations = std::move(operations);
   Result<Lsn> lsn = Commit(std::move(change));
   if (!lsn.ok()) {
-    state->buffer.Restore(chunks);
+    state.buffer.Restore(chunks);
     return lsn;
   }
-  SetDirtyMark(*state, bytes_before);
+  SetDirtyMark(state, bytes_before);
   return lsn;
 }
 
@@ -183,8 +189,9 @@ Status Core::CutState(FileState& state) {
   if (!state.IsDirty()) return {};
   Change change;
   change.kind = ChangeKind::kWrite;
-  change.operations.push_back(PutInode{state.inode, state.attributes});
-  RETURN_IF_ERROR(CommitWithDirty(&state, std::move(change)));
+  // A removed inode's bytes go to its body alone: opened anew, it finds them there.
+  if (!state.removed) change.operations.push_back(PutInode{state.inode, state.attributes});
+  RETURN_IF_ERROR(CommitDirty(state, std::move(change)));
   return {};
 }
 

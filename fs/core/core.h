@@ -70,7 +70,8 @@ class Core {
   // changed there only.
   Result<Lsn> Commit(Change change);
   // Commits what is dirty of `state` (may be null) together with `change`, which must put its
-  // inode. After an error nothing is lost: the bytes are dirty as before.
+  // inode. After an error nothing is lost: the bytes are dirty as before. A removed inode's stay
+  // dirty in any case.
   Result<Lsn> CommitWithDirty(FileState* state, Change change);
   // A version of its own of what is dirty; nothing to do if it is clean or the inode unlinked.
   Status Cut(InodeId inode);
@@ -90,7 +91,7 @@ class Core {
   // The same with gates taken inside: what was written before the call is in the volume after it.
   Status CutAll();
 
-  // Without locks: the kernel knows the inode no more.
+  // Without locks, outside the gates: the kernel knows the inode no more.
   void Forget(InodeId inode);
 
   std::uint64_t dirty_bytes() const { return dirty_bytes_; }
@@ -107,6 +108,8 @@ class Core {
   };
   std::vector<Dirty> ListDirty() const;  // oldest first
   Status CutOne(InodeId inode);
+  // What is dirty of `state` goes to its body, with `change`, whatever that puts.
+  Result<Lsn> CommitDirty(FileState& state, Change change);
   void Bury(InodeId inode, InodeAttributes attributes, Lsn lsn);
   void SetDirtyMark(const FileState& state, std::uint64_t bytes_before);
 

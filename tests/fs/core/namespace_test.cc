@@ -228,8 +228,14 @@ TEST_F(Namespace, WhatWasRemovedCanBeAskedAboutUntilTheKernelForgetsIt) {
   VARVE_EXPECT_OK(WriteAt(open->handle, 8, ", more"));
   EXPECT_EQ(*fs().GetXattr(node, "user.a"), "w");
   VARVE_EXPECT_OK(fs().SetXattr(node, "user.a", "x", XattrMode::kSet));
-  // Closed again, also by the last, it keeps what has been written.
+  // Closed again, also by the last, it keeps what has been written: when its mode is changed, and
+  // when a rollback of something else wants nothing to be dirty.
   VARVE_EXPECT_OK(CloseFile(open->handle));
+  VARVE_EXPECT_OK(fs().Set(node, set, caller_));
+  VARVE_ASSERT_OK(Write("other", "contents"));
+  const Lsn then = Last();
+  VARVE_ASSERT_OK(Write("other", "changed"));
+  VARVE_ASSERT_OK(fs().Rollback("other", then));
   const Result<OpenResult> again = fs().Open(node, O_RDWR);
   VARVE_ASSERT_OK(again);
   EXPECT_EQ(ReadAt(again->handle, 0, 20), "contents, more");
