@@ -9,12 +9,6 @@
 #include "fs/fuse/reply.h"
 
 // Flags of renameat2(2), for a libc that does not show them.
-#ifndef RENAME_NOREPLACE
-#define RENAME_NOREPLACE (1 << 0)
-#endif
-#ifndef RENAME_EXCHANGE
-#define RENAME_EXCHANGE (1 << 1)
-#endif
 
 namespace varve::fuse_ops {
 namespace {

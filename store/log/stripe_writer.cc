@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <utility>
 
@@ -21,7 +20,6 @@ constexpr std::size_t kRoundBytes = 8 * 1024 * 1024;
 constexpr std::uint32_t kSmallestMaxFragment = kChunkBytes + kFragmentAlign;
 // Object names already taken, by what an unclean end left behind, cost an attempt each.
 constexpr int kAttemptLimit = 256;
-constexpr std::string_view kSegmentPrefix = "segment/";
 
 // A segment that is being appended to. Column c's file is touched only by the I/O task of its disk,
 // and by others while no round is being written.
@@ -406,30 +404,6 @@ Result<Placement> StripeWriter::Place(std::span<const ByteSpan> inputs, StripeKi
   }
   return Error(ErrorCode::kIo,
                fmt::format("placing data: given up after {} attempts", kAttemptLimit));
-}
-
-Result<SegmentId> HighestSegmentOnDisks(DiskSet& disks) {
-  SegmentId highest;
-  int unread = 0;
-  for (const DiskIndex slot : disks.OnlineSlots()) {
-    const auto disk = disks.online(slot);
-    if (!disk) continue;
-    auto names = disk->List(kSegmentPrefix);
-    if (!names.ok()) {
-      if (++unread <= disks.geometry().parity) continue;
-      return names.error().In(fmt::format("listing segments of disk {}", slot.value));
-    }
-    for (const std::string& name : *names) {
-      const std::string_view digits = std::string_view(name).substr(kSegmentPrefix.size());
-      std::uint64_t id = 0;
-      const auto [end, error] =
-          std::from_chars(digits.data(), digits.data() + digits.size(), id, 16);
-      // Objects that we would not have named so are not ours to count.
-      if (error != std::errc() || name != SegmentObjectName(SegmentId(id))) continue;
-      highest = std::max(highest, SegmentId(id));
-    }
-  }
-  return highest;
 }
 
 }  // namespace varve

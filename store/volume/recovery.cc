@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "store/log/segment_objects.h"
 #include "store/volume/placer.h"
 
 namespace varve {

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <set>
 #include <unordered_set>
@@ -15,10 +14,6 @@ namespace varve {
 namespace {
 
 constexpr std::size_t kPage = 1024;
-
-void Append(std::vector<Operation>& to, std::vector<Operation> from) {
-  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
-}
 
 bool IsDirectory(std::uint32_t mode_or_type) { return (mode_or_type & S_IFMT) == S_IFDIR; }
 
@@ -401,35 +396,6 @@ class TreeRollback {
 };
 
 }  // namespace
-
-Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to) {
-  ASSIGN_OR_RETURN(View then, volume.At(to));
-  const View now = volume.Now();
-  ASSIGN_OR_RETURN(Touched touched, CollectTouched(volume, to));
-  ASSIGN_OR_RETURN(auto want, then.GetInode(file));
-  ASSIGN_OR_RETURN(auto have, now.GetInode(file));
-  if (!have) return Error(ErrorCode::kNotFound, "the file does not exist now");
-  if (!want || want->nlink == 0) {
-    return Error(ErrorCode::kNotFound, "the file did not exist at that time");
-  }
-  RollbackPlan plan;
-  plan.change.kind = ChangeKind::kRollback;
-  want->nlink = have->nlink;
-  want->parent = have->parent;
-  if (want->body) {
-    ASSIGN_OR_RETURN(auto chunks, RestoreChunks(then, now, want->body, touched));
-    Append(plan.change.operations, std::move(chunks));
-  }
-  ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then, now, file, touched));
-  Append(plan.change.operations, std::move(xattrs));
-  InodeAttributes compared = *want;
-  compared.ctime_ns = have->ctime_ns;
-  if (plan.change.operations.empty() && compared == *have) return plan;
-  want->ctime_ns = volume.NextTime();
-  plan.change.operations.emplace_back(PutInode{file, *want});
-  plan.inodes.push_back(file);
-  return plan;
-}
 
 Result<RollbackPlan> PlanTreeRollback(Volume& volume, InodeId directory, Lsn to) {
   ASSIGN_OR_RETURN(View then, volume.At(to));

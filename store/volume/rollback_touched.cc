@@ -118,4 +118,8 @@ Result<std::vector<Operation>> CopyXattrs(const View& then, InodeId inode, Inode
   return operations;
 }
 
+void Append(std::vector<Operation>& to, std::vector<Operation> from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
 }  // namespace varve

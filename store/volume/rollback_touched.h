@@ -33,4 +33,6 @@ Result<std::vector<Operation>> RestoreXattrs(const View& then, const View& now, 
                                              const Touched& touched);
 Result<std::vector<Operation>> CopyXattrs(const View& then, InodeId inode, InodeId copy);
 
+void Append(std::vector<Operation>& to, std::vector<Operation> from);
+
 }  // namespace varve

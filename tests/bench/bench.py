@@ -7,13 +7,13 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import peers
+import redundant_peers
 import report as reports
 import workloads
 
@@ -22,7 +22,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measures Varve side by side with its peers, in one run.",
         epilog="Needs root. Peers whose packages are missing are named in the report.")
-    known = ", ".join(peer.name for peer in peers.ALL)
+    known = ", ".join(peer.name for peer in redundant_peers.ALL)
     parser.add_argument("--quick", action="store_true",
                         help="small sizes, the quick peers, one round: about three minutes")
     parser.add_argument("--peers", metavar="LIST", help=f"only these: {known}")
@@ -37,7 +37,7 @@ def parse(argv):
     parser.add_argument("--json", action="store_true", help="print the JSON, not the table")
     parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    chosen = {peer.name: peer for peer in peers.ALL}
+    chosen = {peer.name: peer for peer in redundant_peers.ALL}
     if options.peers:
         wanted = options.peers.split(",")
         unknown = [name for name in wanted if name not in chosen]
@@ -48,7 +48,7 @@ def parse(argv):
         options.chosen = [chosen[name] for name in ("plain", "null", "varve", "bindfs",
                                                     "btrfs-raid6")]
     else:
-        options.chosen = peers.ALL
+        options.chosen = redundant_peers.ALL
     if options.rounds < 0 or options.rounds > 100:
         parser.error("--rounds: 1 to 100 are wanted")
     options.rounds = options.rounds or (1 if options.quick else 3)

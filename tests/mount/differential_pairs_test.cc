@@ -8,16 +8,6 @@
 #include "tests/mount/differential_fixture.h"
 #include "tests/mount/differential_scene.h"
 
-#ifndef RENAME_NOREPLACE
-#define RENAME_NOREPLACE (1 << 0)
-#endif
-#ifndef RENAME_EXCHANGE
-#define RENAME_EXCHANGE (1 << 1)
-#endif
-#ifndef RENAME_WHITEOUT
-#define RENAME_WHITEOUT (1 << 2)
-#endif
-
 namespace varve {
 namespace {
 

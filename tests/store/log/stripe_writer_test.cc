@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "store/log/segment_objects.h"
 #include "tests/store/log/stripe_fixture.h"
 
 namespace varve {
