@@ -70,15 +70,13 @@ class TreeRollback {
     for (InodeId at = inode; marked.insert(at).second && at != kRootInode;) {
       ASSIGN_OR_RETURN(auto attributes, view.GetInode(at));
       if (!attributes) return {};
-      if (!IsDirectory(attributes->mode) && (attributes->nlink > 1 || !attributes->parent)) {
-        return MarkLinks(view, at);
-      }
+      if (!IsDirectory(attributes->mode)) return MarkLinks(view, at);
       at = attributes->parent;
     }
     return {};
   }
 
-  // Its attributes know one name at most.
+  // Its attributes say where it was linked last; that name may be gone and another be left.
   Status MarkLinks(const View& view, InodeId file) {
     ASSIGN_OR_RETURN(const auto links, volume_.LinksOf(file, view.at()));
     for (const Catalog::Link& link : links) RETURN_IF_ERROR(MarkChain(view, link.parent));

@@ -54,6 +54,21 @@ TEST_F(Rollback, OfTheTreeBringsBackWhatWasRemovedAndRemovesWhatCame) {
   EXPECT_EQ(Names(""), (std::vector<std::string>{"d", "g"}));
 }
 
+// Its attributes say where it was linked last, and that link is gone.
+TEST_F(Rollback, FindsAFileByTheNameThatIsLeft) {
+  VARVE_ASSERT_OK(MakeDirectory("first"));
+  VARVE_ASSERT_OK(MakeDirectory("last"));
+  VARVE_ASSERT_OK(Write("first/f", "old"));
+  const Lsn unlinked = Last();
+  VARVE_ASSERT_OK(Link("first/f", "last/f"));
+  VARVE_ASSERT_OK(fs().Rollback("last", unlinked));
+  EXPECT_FALSE(Exists("last/f"));
+  const Lsn then = Last();
+  VARVE_ASSERT_OK(Write("first/f", "new and longer"));
+  VARVE_ASSERT_OK(fs().Rollback("/", then));
+  EXPECT_EQ(ReadAll("first/f"), "old");
+}
+
 TEST_F(Rollback, TellsWhatTheKernelMustForget) {
   VARVE_ASSERT_OK(MakeDirectory("d"));
   VARVE_ASSERT_OK(Write("d/f", "old"));
