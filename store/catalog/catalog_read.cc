@@ -3,6 +3,7 @@
 
 #include "store/catalog/catalog_impl.h"
 #include "store/catalog/rows.h"
+#include "store/log/change_check.h"
 
 namespace varve {
 namespace {
@@ -137,6 +138,9 @@ Result<std::optional<ChunkIndex>> Catalog::NextChunk(BodyId body, ChunkIndex fro
       ASSIGN_OR_RETURN(const bool row, query->Step());
       if (!row) return std::optional<ChunkIndex>();
       chunk = query->U64(0);
+      if (chunk >= kMaxChunks) {
+        return BadRow("body " + std::to_string(body.value), "a chunk beyond any file");
+      }
     }
     ASSIGN_OR_RETURN(const Query query,
                      reader->Ask(kChunkIsEmpty, body.value, chunk, moment.value));

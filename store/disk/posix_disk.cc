@@ -199,6 +199,12 @@ Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMod
     const int direction = ForReading(mode) ? O_RDONLY : O_WRONLY;
     direct = UniqueFd(::openat(group.get(), split.file.c_str(),
                                direction | O_DIRECT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    // Were it another file by now, Sync would not reach what is written to it.
+    struct stat same{};
+    if (direct && (::fstat(direct.get(), &same) != 0 || same.st_dev != info.st_dev ||
+                   same.st_ino != info.st_ino)) {
+      direct.Reset();
+    }
   }
   return std::make_unique<PosixFile>(
       std::move(fd), std::move(direct), PathOf(name),

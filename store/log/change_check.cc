@@ -190,6 +190,9 @@ Status CheckChange(const Change& change) {
       return Corrupt("change " + std::to_string(change.lsn.value) + " clones from the future");
     }
   }
+  if (ClonedChunks(change) > kMaxCloneChunks) {
+    return Corrupt("change " + std::to_string(change.lsn.value) + " clones too much at once");
+  }
   return {};
 }
 

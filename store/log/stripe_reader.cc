@@ -318,13 +318,12 @@ Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
 }
 
 // Neighbours in one column, with one read. Answers what is wrong with each; those that are not good
-// are for ReadExtent, which knows what to do about them.
+// are for ReadExtent, which knows what to do about them. Nothing when a reference is wrong: then it
+// is not the disk that speaks.
 std::vector<Status> StripeReader::Impl::ReadRun(const StripeLocation& location,
                                                 std::span<const ExtentRead> run) {
   for (const ExtentRead& read : run) {
-    if (Status sound = CheckExtent(location, read.extent); !sound.ok()) {
-      return std::vector<Status>(run.size(), sound);
-    }
+    if (!CheckExtent(location, read.extent).ok()) return {};
   }
   // Whole pages around the run, all of them of this fragment, which is aligned.
   const std::size_t begin = kFragmentHeaderBytes + run.front().extent.fragment_offset;

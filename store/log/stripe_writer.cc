@@ -85,13 +85,18 @@ class StripeWriter::Impl::Attempt {
     if (impl_.open) Use(impl_.open);
   }
 
-  // False when disks failed; see failures().
+  // False when disks failed; see WaitForFailures().
   bool Run();
-  // Gives back the space of what was written, as far as the disks let us: what stays behind is
-  // referred to by nothing and is removed as an orphan when the volume is opened.
+  // After WaitForFailures: gives back the space of what was written, as far as the disks let us:
+  // what stays behind is referred to by nothing and is removed as an orphan when the volume is
+  // opened.
   void Abandon();
 
-  const std::vector<Failure>& failures() const { return failures_; }
+  // All there are: waits for the round that is being written.
+  const std::vector<Failure>& WaitForFailures() {
+    static_cast<void>(FinishWriting());
+    return failures_;
+  }
   Placement TakePlacement() { return std::move(placement_); }
 
  private:
@@ -308,7 +313,6 @@ bool StripeWriter::Impl::Attempt::FinishWriting() {
 }
 
 void StripeWriter::Impl::Attempt::Abandon() {
-  static_cast<void>(FinishWriting());  // what else fails now is undone all the same
   impl_.open.reset();
   std::set<DiskIndex> slots;
   for (const UsedSegment& used : used_) {
@@ -398,7 +402,7 @@ Result<Placement> StripeWriter::Place(std::span<const ByteSpan> inputs, StripeKi
     if (impl_->open && !impl_->IsUsable(*impl_->open, width)) impl_->open.reset();
     Impl::Attempt attempt(*impl_, std::move(width), inputs, kind);
     if (attempt.Run()) return attempt.TakePlacement();
-    const auto recovered = impl_->Recover(attempt.failures());
+    const auto recovered = impl_->Recover(attempt.WaitForFailures());
     attempt.Abandon();
     if (!recovered.ok()) return recovered.error();
   }

@@ -1,6 +1,7 @@
 #include "store/volume/tail.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <mutex>
 #include <unordered_set>
@@ -66,27 +67,27 @@ void Tail::SetEntry(InodeId parent, const std::string& name, const Entry* entry,
 }
 
 void Tail::Lay(Chunk& chunk, const PieceList& over, Lsn lsn) {
-  for (const Piece& piece : over) {
-    std::vector<TaggedPiece> next;
-    next.reserve(chunk.pieces.size() + 2);
-    for (const TaggedPiece& old : chunk.pieces) {
-      if (old.piece.end() <= piece.chunk_offset || old.piece.chunk_offset >= piece.end()) {
-        next.push_back(old);
-        continue;
-      }
-      if (old.piece.chunk_offset < piece.chunk_offset) {
-        next.push_back({old.piece.Clip(old.piece.chunk_offset, piece.chunk_offset), old.lsn});
-      }
-      if (old.piece.end() > piece.end()) {
-        next.push_back({old.piece.Clip(piece.end(), old.piece.end()), old.lsn});
-      }
+  std::vector<TaggedPiece> left;  // of the old ones, beside the new
+  left.reserve(chunk.pieces.size() + over.size());
+  auto next = over.begin();
+  for (const auto& [old, old_lsn] : chunk.pieces) {
+    std::uint32_t from = old.chunk_offset;
+    while (next != over.end() && next->end() <= from) ++next;
+    for (auto cover = next; cover != over.end() && cover->chunk_offset < old.end(); ++cover) {
+      if (cover->chunk_offset > from)
+        left.push_back({old.Clip(from, cover->chunk_offset), old_lsn});
+      from = cover->end();
     }
-    auto at = std::lower_bound(
-        next.begin(), next.end(), piece.chunk_offset,
-        [](const TaggedPiece& p, std::uint32_t offset) { return p.piece.chunk_offset < offset; });
-    next.insert(at, {piece, lsn});
-    chunk.pieces = std::move(next);
+    if (from < old.end()) left.push_back({old.Clip(from, old.end()), old_lsn});
   }
+  std::vector<TaggedPiece> laid;
+  laid.reserve(over.size());
+  for (const Piece& piece : over) laid.push_back({piece, lsn});
+  chunk.pieces.clear();
+  std::merge(left.begin(), left.end(), laid.begin(), laid.end(), std::back_inserter(chunk.pieces),
+             [](const TaggedPiece& a, const TaggedPiece& b) {
+               return a.piece.chunk_offset < b.piece.chunk_offset;
+             });
 }
 
 void Tail::Trim(std::span<const std::shared_ptr<Change>> applied) {

@@ -197,9 +197,11 @@ Result<std::optional<ChunkIndex>> NextChunk(CatalogKeeper& keeper, const Tail* t
   ChunkIndex hidden = std::numeric_limits<ChunkIndex>::max();
   std::vector<Tail::CloneRun> clones;
   if (tail != nullptr) {
-    next = tail->NextChunk(body, from);
-    hidden = tail->CatalogHiddenFrom(body);
+    // In this order: a clone that the applier has done with before it is asked for has taken with
+    // it every earlier cut, which would hide its rows in the catalog.
     clones = tail->CloneRuns(body, from);
+    hidden = tail->CatalogHiddenFrom(body);
+    next = tail->NextChunk(body, from);
   }
   ASSIGN_OR_RETURN(auto stored, keeper.With([&](Catalog& catalog) {
     return catalog.NextChunk(body, from, at);

@@ -269,19 +269,22 @@ TEST(Change, BoundsAreHeldByDecoding) {
 }
 
 TEST(Change, AClonesRangesAreHeldByDecoding) {
-  auto decoded = [](const CloneChunks& clone) {
+  const auto decoded_all = [](const std::vector<CloneChunks>& clones) {
     Encoder out;
     out.Varint(7);  // the change's LSN
     out.Varint(0);
     out.U8(0);
-    out.Varint(1);
-    out.U8(14);
-    for (const std::uint64_t field : {clone.from.value, clone.at.value, clone.from_first,
-                                      clone.to.value, clone.to_first, clone.count}) {
-      out.Varint(field);
+    out.Varint(clones.size());
+    for (const CloneChunks& clone : clones) {
+      out.U8(14);
+      for (const std::uint64_t field : {clone.from.value, clone.at.value, clone.from_first,
+                                        clone.to.value, clone.to_first, clone.count}) {
+        out.Varint(field);
+      }
     }
     return Decode(out.bytes());
   };
+  const auto decoded = [&](const CloneChunks& clone) { return decoded_all({clone}); };
   const CloneChunks fine{BodyId(1), Lsn(6), 10, BodyId(2), 20, 30};
   const auto change = decoded(fine);
   ASSERT_TRUE(change.ok()) << change.error().message();
@@ -303,6 +306,10 @@ TEST(Change, AClonesRangesAreHeldByDecoding) {
     c.at = Lsn();
     c.to = c.from;
   }));
+  CloneChunks most = fine;
+  most.count = kMaxCloneChunks;
+  EXPECT_TRUE(decoded(most).ok());
+  EXPECT_FALSE(decoded_all({most, fine}).ok()) << "too much for one change";
 }
 
 TEST(Change, DamagedInlineBytesAreRefused) {

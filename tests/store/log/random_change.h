@@ -158,7 +158,7 @@ class RandomChanges {
       case 11:
         return CloneChunks{BodyId(Id()),          Lsn{},
                            Below(1000),           BodyId(Id()),
-                           100'000 + Below(1000), 1 + Below(kMaxCloneChunks)};
+                           100'000 + Below(1000), 1 + Below(64)};
       case 9:
         return PutSnapshot{Name(), Lsn(Id()), static_cast<TimeNs>(random_())};
       case 10:
