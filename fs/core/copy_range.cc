@@ -87,8 +87,12 @@ Result<std::uint64_t> FileOperations::CloneRange(const FileRange& from, const Fi
   InodeAttributes attributes = state->attributes;
   const bool to_both_ends =
       from.offset + length == source_attributes.size && to.offset + length >= attributes.size;
-  const std::uint64_t count = std::min(WholeChunks(length, to_both_ends), kMaxCloneChunks);
+  const std::uint64_t count = std::min(WholeChunks(length, to_both_ends), kClonedTogether);
   if (count == 0) return std::uint64_t{0};
+  if (!source->IsPast()) {
+    RETURN_IF_ERROR(
+        core_.volume().PrepareClone(source_attributes.body, from.offset / kChunkBytes, count));
+  }
   length = std::min(length, count * kChunkBytes);
 
   attributes.sparse |= source_attributes.sparse || to.offset > attributes.size;

@@ -85,8 +85,9 @@ class Catalog {
   ~Catalog();
 
   // Applies changes in LSN order; those <= applied_lsn() are skipped. Every pending extent must
-  // have a place (CHECK). One transaction, but several if they clone more than kMaxCloneChunks
-  // chunks together, so that memory is bounded; after an error a prefix of the changes is in.
+  // have a place (CHECK). One transaction, but several if they clone more than kClonedTogether
+  // chunks together, so that memory is bounded, and one before each that clones the past; after an
+  // error a prefix of the changes is in.
   Status Apply(std::span<const Change* const> changes);
   Lsn applied_lsn() const;
   TimeNs applied_time_ns() const;  // of that change

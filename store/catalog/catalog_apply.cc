@@ -31,8 +31,10 @@ Status Catalog::Apply(std::span<const Change* const> changes) {
     // What is cloned from the past must be in the tables: nothing of it in the same transaction.
     std::uint64_t cloned = ClonedChunks(*changes.front());
     std::size_t count = 1;
-    while (count < changes.size() && cloned < kMaxCloneChunks && !ClonesThePast(*changes[count])) {
-      cloned += ClonedChunks(*changes[count++]);
+    while (count < changes.size() && !ClonesThePast(*changes[count])) {
+      cloned += ClonedChunks(*changes[count]);
+      if (cloned > kClonedTogether) break;
+      ++count;
     }
     RETURN_IF_ERROR(ApplyTogether(changes.first(count)));
     changes = changes.subspan(count);

@@ -122,6 +122,8 @@ struct CloneChunks {
 };
 // Bounds what one change makes the catalog do at once: 4 GiB of a file.
 inline constexpr std::uint64_t kMaxCloneChunks = 64 * 1024;
+// And what is cloned with one change, and applied with one transaction, if it can be helped.
+inline constexpr std::uint64_t kClonedTogether = 4096;
 struct PutSnapshot {
   std::string name;
   Lsn lsn;

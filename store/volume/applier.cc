@@ -211,7 +211,7 @@ Status Applier::ApplyBatch(const Batch& batch) {
   parts_.checkpointer.Add(batch);
   parts_.tail.Trim(batch);
   parts_.index.Applied(batch);
-  committer_->Applied(batch.size(), DropPlacedBytes(batch));
+  committer_->Applied(batch, DropPlacedBytes(batch));
   Status prepared = parts_.journal.PrepareNext();
   if (!prepared.ok()) {
     spdlog::warn("the next journal segment could not be prepared ahead: {}",

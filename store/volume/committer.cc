@@ -9,6 +9,15 @@
 #include "store/volume/placer.h"
 
 namespace varve {
+namespace {
+
+// A clone is small to say and large to do.
+std::size_t WeightOf(const Change& change) {
+  const std::uint64_t cloned = ClonedChunks(change);
+  return static_cast<std::size_t>(cloned == 0 ? 1 : 16 + cloned / 64);
+}
+
+}  // namespace
 
 Committer::Committer(const VolumeOptions& options, Tail& tail, Journal& journal,
                      StripeWriter& writer, StripeIndex& index, Lsn last, TimeNs last_time_ns,
@@ -53,7 +62,7 @@ Result<Lsn> Committer::Commit(Change change, Room room) {
   if (queue_.empty()) oldest_ = std::chrono::steady_clock::now();
   const bool first = queue_.empty();
   queue_.push_back(std::move(shared));
-  ++unapplied_;
+  unapplied_ += WeightOf(*queue_.back());
   queued_bytes_ += bytes;
   pending_bytes_ += bytes;
   const Lsn lsn = last_;
@@ -74,10 +83,12 @@ Status Committer::Sync(Lsn lsn) {
   return poison_ ? *poison_ : *no_space_;
 }
 
-void Committer::Applied(std::size_t changes, std::uint64_t bytes) {
+void Committer::Applied(std::span<const std::shared_ptr<Change>> changes, std::uint64_t bytes) {
+  std::size_t weight = 0;
+  for (const auto& change : changes) weight += WeightOf(*change);
   {
     std::lock_guard lock(mutex_);
-    unapplied_ -= changes;
+    unapplied_ -= weight;
     pending_bytes_ -= bytes;
   }
   room_changed_.notify_all();

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -39,8 +40,8 @@ class Committer {
   enum class Room { kWait, kTake };
   Result<Lsn> Commit(Change change, Room room = Room::kWait);
   Status Sync(Lsn lsn);
-  // The applier is done with this many changes and has dropped this many bytes.
-  void Applied(std::size_t changes, std::uint64_t bytes);
+  // The applier is done with these changes and has dropped this many bytes.
+  void Applied(std::span<const std::shared_ptr<Change>> changes, std::uint64_t bytes);
   // From now on nothing can be written: `why` answers every Commit and every Sync of what is not
   // durable yet. The first reason stays.
   void Poison(const Error& why);
@@ -55,7 +56,8 @@ class Committer {
 
  private:
   using Batch = std::vector<std::shared_ptr<Change>>;
-  // Most changes that may wait for the applier before Commit blocks.
+  // Most changes that may wait for the applier before Commit blocks; one that clones counts for
+  // what it makes the applier do.
   static constexpr std::size_t kMaxUnapplied = 65536;
 
   void Run();

@@ -68,6 +68,8 @@ class Tail {
     Base base;  // of the first
   };
   std::vector<CloneRun> CloneRuns(BodyId body, ChunkIndex from) const;
+  // How many pieces and runs a clone of these chunks would copy here.
+  std::size_t CloneCost(BodyId body, ChunkIndex first, std::uint64_t count) const;
 
   // Counts Trim calls: a reader that must ask the catalog first (listing) compares before and
   // after.

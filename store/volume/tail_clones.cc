@@ -111,4 +111,17 @@ std::vector<Tail::CloneRun> Tail::CloneRuns(BodyId body, ChunkIndex from) const 
   return runs;
 }
 
+std::size_t Tail::CloneCost(BodyId body, ChunkIndex first, std::uint64_t count) const {
+  std::shared_lock lock(mutex_);
+  const auto found = bodies_.find(body);
+  if (found == bodies_.end()) return 0;
+  const Body& source = found->second;
+  std::size_t cost = source.clones.size();
+  for (auto it = source.chunks.lower_bound(first);
+       it != source.chunks.end() && it->first < first + count; ++it) {
+    cost += 1 + it->second.pieces.size();
+  }
+  return cost;
+}
+
 }  // namespace varve

@@ -174,6 +174,12 @@ Status Volume::Close() {
   return status;
 }
 
+Status Volume::PrepareClone(BodyId body, ChunkIndex first, std::uint64_t count) {
+  constexpr std::size_t kLittle = 256;
+  if (impl_->tail.CloneCost(body, first, count) <= kLittle) return {};
+  return impl_->Settle(last_lsn());
+}
+
 Status Volume::Impl::Settle(Lsn lsn) {
   RETURN_IF_ERROR(committer->Sync(lsn));
   return applier->WaitApplied(lsn);

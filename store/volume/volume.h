@@ -112,6 +112,9 @@ class Volume {
   Result<std::vector<EntryVersion>> EntryHistory(InodeId parent, std::string_view name);
   Result<std::vector<InodeVersion>> InodeHistory(InodeId inode);
   Result<std::vector<SnapshotRecord>> Snapshots();
+  // Before the chunks of a body of the present are cloned: waits until they have been applied if
+  // the clone would copy more than a little of what has not.
+  Status PrepareClone(BodyId body, ChunkIndex first, std::uint64_t count);
   // All names that `inode` had as of `lsn` (kLsnNow: has), those given last first.
   Result<std::vector<Catalog::Link>> LinksOf(InodeId inode, Lsn lsn);
   // Where `inode` was in the tree as of `lsn`: "/a/b"; for messages, so "inode 42" if unknown.
