@@ -7,9 +7,12 @@
 namespace varve {
 
 Result<std::optional<Acl>> Acls::Find(InodeId inode, std::string_view name) {
-  ASSIGN_OR_RETURN(const std::optional<std::string> value, volume_.Now().GetXattr(inode, name));
-  if (!value) return std::optional<Acl>();
-  ASSIGN_OR_RETURN(Acl acl, ParseAcl(*value));
+  std::optional<std::optional<std::string>> value = states_.KeptXattr(inode, name);
+  if (!value) {
+    ASSIGN_OR_RETURN(value, volume_.Now().GetXattr(inode, name));
+  }
+  if (!*value) return std::optional<Acl>();
+  ASSIGN_OR_RETURN(Acl acl, ParseAcl(**value));
   return std::optional<Acl>(std::move(acl));
 }
 

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "fs/core/acl.h"
+#include "fs/core/file_state.h"
 #include "fs/core/inode_locks.h"
 #include "store/volume/volume.h"
 
@@ -14,7 +15,7 @@ namespace varve {
 
 class Acls {
  public:
-  explicit Acls(Volume& volume) : volume_(volume) {}
+  Acls(Volume& volume, FileStates& states) : volume_(volume), states_(states) {}
 
   // --- Under the exclusive lock of the directory, and of the inode if it exists ---
   // Something is made in `directory` with `mode`, type included: the mode it gets, and what lists
@@ -42,6 +43,7 @@ class Acls {
   }
 
   Volume& volume_;
+  FileStates& states_;
   // Each shard under the exclusive lock of its inodes.
   std::array<std::unordered_set<InodeId>, InodeLocks::kShards> without_default_;
 };

@@ -88,11 +88,45 @@ Status Core::CheckStored(InodeId inode) {
   return Error(ErrorCode::kStale, "inode " + std::to_string(inode.value) + " has been removed");
 }
 
+Result<std::optional<std::string>> Core::GetXattr(InodeId inode, std::string_view name) {
+  if (auto kept = states_.KeptXattr(inode, name)) return *std::move(kept);
+  return volume_.Now().GetXattr(inode, name);
+}
+
+bool Core::StaysRemoved(const FileState& state, const Change& change) {
+  if (!state.removed) return false;
+  for (const Operation& operation : change.operations) {
+    const auto* put = std::get_if<PutInode>(&operation);
+    if (put != nullptr && put->inode == state.inode) return put->attributes.nlink == 0;
+  }
+  return false;
+}
+
+void Core::KeepXattrs(FileState& state, const Change& change) {
+  for (const Operation& operation : change.operations) {
+    if (const auto* put = std::get_if<PutXattr>(&operation)) {
+      state.kept_xattrs[put->name] = put->value;
+    } else if (const auto* remove = std::get_if<RemoveXattr>(&operation)) {
+      state.kept_xattrs[remove->name] = std::nullopt;
+    }
+  }
+}
+
+void Core::AppendKeptXattrs(const FileState& state, Change& change) {
+  for (const auto& [name, value] : state.kept_xattrs) {
+    if (value) {
+      change.operations.push_back(PutXattr{state.inode, name, *value});
+    } else {
+      change.operations.push_back(RemoveXattr{state.inode, name});
+    }
+  }
+}
+
 Result<Lsn> Core::Commit(Change change) {
   std::vector<std::pair<FileState*, InodeAttributes>> changed;
   std::vector<std::pair<InodeId, InodeAttributes>> unlinked;
   std::vector<InodeId> told;  // whose times of reading went along
-  bool in_memory_only = false;
+  FileState* kept = nullptr;  // a removed inode, which is changed in memory only
   for (Operation& operation : change.operations) {
     if (auto* put = std::get_if<PutInode>(&operation)) {
       put->attributes.atime_ns = read_times_.Newest(put->inode, put->attributes.atime_ns);
@@ -100,7 +134,7 @@ Result<Lsn> Core::Commit(Change change) {
       FileState* state = states_.Find(put->inode);
       if (state == nullptr) continue;
       changed.emplace_back(state, put->attributes);
-      in_memory_only |= state->removed && put->attributes.nlink == 0;
+      if (state->removed && put->attributes.nlink == 0) kept = state;
     } else if (const auto* remove = std::get_if<RemoveInode>(&operation)) {
       told.push_back(remove->inode);
       if (!Unlinks(change.kind)) continue;
@@ -109,14 +143,16 @@ Result<Lsn> Core::Commit(Change change) {
     }
   }
   Lsn lsn = volume_.last_lsn();
-  if (!in_memory_only) {
+  if (kept != nullptr) {
+    KeepXattrs(*kept, change);
+  } else {
     ASSIGN_OR_RETURN(lsn, volume_.Commit(std::move(change)));
   }
   for (const InodeId inode : told) read_times_.Forget(inode);
   for (auto& [state, attributes] : changed) {
     if (attributes.nlink > 0) {  // it has a name again
       state->removed = state->forgotten = false;
-      state->xattrs.clear();
+      state->kept_xattrs.clear();
     }
     state->attributes = std::move(attributes);
     state->last_change = lsn;
@@ -143,19 +179,23 @@ void Core::Forget(InodeId inode) {
     // Nearly always there is nothing to be done; then nobody waits.
     const InodeLocks::Shared lock(locks_, inode);
     const FileState* state = states_.Find(inode);
-    if (state == nullptr || state->attributes.nlink > 0) return;
+    if (state == nullptr || (state->attributes.nlink > 0 && state->handles > 0)) return;
   }
   const InodeLocks::Exclusive lock(locks_, {inode});
   FileState* state = states_.Find(inode);
-  if (state == nullptr || state->attributes.nlink > 0) return;
-  state->forgotten = true;
-  if (state->handles == 0) DropDirty(*state);
+  if (state == nullptr) return;
+  if (state->attributes.nlink == 0) {
+    state->forgotten = true;
+    if (state->handles == 0) DropDirty(*state);
+  }
   states_.DropIfIdle(*state);
 }
 
 Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {
   // What is changed of a removed inode is changed in memory, and so its bytes stay there.
-  if (state == nullptr || !state->IsDirty() || state->removed) return Commit(std::move(change));
+  if (state == nullptr || !state->IsDirty() || StaysRemoved(*state, change)) {
+    return Commit(std::move(change));
+  }
   return CommitDirty(*state, std::move(change));
 }
 

@@ -24,7 +24,7 @@ namespace varve {
 class Core {
  public:
   Core(Volume& volume, const FilesystemOptions& options)
-      : volume_(volume), options_(options), acls_(volume) {}
+      : volume_(volume), options_(options), acls_(volume, states_) {}
 
   Volume& volume() { return volume_; }
   const FilesystemOptions& options() const { return options_; }
@@ -55,6 +55,8 @@ class Core {
   void NoteRead(InodeId inode, const InodeAttributes& attributes);
   // kStale if it is only remembered: it can be asked about, but not read or changed for good.
   Status CheckStored(InodeId inode);
+  // An extended attribute at present; nothing if there is none. Under the inode's lock.
+  Result<std::optional<std::string>> GetXattr(InodeId inode, std::string_view name);
 
   // --- Without locks and gates ---
   // What stat(2) says of a node of the present.
@@ -75,8 +77,11 @@ class Core {
   Result<Lsn> CommitWithDirty(FileState* state, Change change);
   // A version of its own of what is dirty; nothing to do if it is clean or the inode unlinked.
   Status Cut(InodeId inode);
-  // The same whether or not it has a name: when its bytes are wanted in the volume.
+  // The same whether or not it has a name: when its bytes are wanted in the volume. Of a removed
+  // inode it is no version: the bytes alone go to its body.
   Status CutState(FileState& state);
+  // What a removed inode, which is about to be put again, was given meanwhile.
+  static void AppendKeptXattrs(const FileState& state, Change& change);
   // Adds to the buffer, keeping count.
   void AddDirty(FileState& state, std::uint64_t offset, ByteSpan bytes);
   // Forgets what is dirty: the inode is gone.
@@ -108,6 +113,9 @@ class Core {
   };
   std::vector<Dirty> ListDirty() const;  // oldest first
   Status CutOne(InodeId inode);
+  // `change` changes a removed inode and gives it no name.
+  static bool StaysRemoved(const FileState& state, const Change& change);
+  static void KeepXattrs(FileState& state, const Change& change);
   // What is dirty of `state` goes to its body, with `change`, whatever that puts.
   Result<Lsn> CommitDirty(FileState& state, Change change);
   void Bury(InodeId inode, InodeAttributes attributes, Lsn lsn);

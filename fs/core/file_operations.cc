@@ -34,6 +34,7 @@ Result<InodeAttributes> FileOperations::GetAttributes(InodeId inode) {
 
 Status FileOperations::Revive(InodeId inode) {
   {
+    const Gate::Visit look = core_.BeginLook();
     const InodeLocks::Shared lock(core_.locks(), inode);
     if (core_.CheckStored(inode).ok()) return {};
   }
@@ -44,12 +45,10 @@ Status FileOperations::Revive(InodeId inode) {
   state->removed = false;
   Change change;
   change.operations.push_back(PutInode{inode, state->attributes});
-  for (const auto& [name, value] : state->xattrs) {
-    change.operations.push_back(PutXattr{inode, name, value});
-  }
+  core_.AppendKeptXattrs(*state, change);
   const Result<Lsn> committed = core_.Commit(std::move(change));
   if (committed.ok()) {
-    state->xattrs.clear();
+    state->kept_xattrs.clear();
     return {};
   }
   state->removed = true;

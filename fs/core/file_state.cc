@@ -10,6 +10,15 @@ FileState* FileStates::Find(InodeId inode) {
   return found == shard.end() ? nullptr : found->second.get();
 }
 
+std::optional<std::optional<std::string>> FileStates::KeptXattr(InodeId inode,
+                                                                std::string_view name) {
+  const FileState* state = Find(inode);
+  if (state == nullptr || !state->removed) return std::nullopt;
+  const auto kept = state->kept_xattrs.find(std::string(name));
+  if (kept == state->kept_xattrs.end()) return std::nullopt;
+  return kept->second;
+}
+
 FileState& FileStates::Make(InodeId inode, InodeAttributes attributes, Lsn last_change) {
   auto state = std::make_unique<FileState>();
   state->inode = inode;

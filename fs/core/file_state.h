@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "fs/core/inode_locks.h"
@@ -26,8 +28,10 @@ struct FileState {
   // Gone from the volume, and here for as long as the kernel knows it: a descriptor of O_PATH, an
   // open fifo or device, and a current directory can all be asked about, and open nothing here.
   bool removed = false;
-  std::map<std::string, std::string> xattrs;  // put since it was removed; the others went with it
-  bool forgotten = false;                     // the kernel does not know it any more
+  // Extended attributes put since it was removed, or with nothing: removed since. The others are in
+  // the volume as they were.
+  std::map<std::string, std::optional<std::string>> kept_xattrs;
+  bool forgotten = false;  // the kernel does not know it any more
 
   bool IsDirty() const { return !buffer.empty(); }
 };
@@ -38,6 +42,9 @@ class FileStates {
  public:
   // Null if there is none. Under the inode's lock, shared or exclusive.
   FileState* Find(InodeId inode);
+  // An attribute that a removed inode was given since; outer empty means "ask the volume". Under
+  // the inode's lock.
+  std::optional<std::optional<std::string>> KeptXattr(InodeId inode, std::string_view name);
   // Under the inode's exclusive lock.
   FileState& Make(InodeId inode, InodeAttributes attributes, Lsn last_change);
   // Drops the state when neither handles nor dirty bytes nor the kernel need it. Under the

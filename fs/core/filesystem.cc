@@ -161,7 +161,7 @@ Result<NodeAttributes> Filesystem::Link(NodeId node, NodeId new_parent, std::str
   ASSIGN_OR_RETURN(const InodeId inode, impl_->Present(node));
   ASSIGN_OR_RETURN(const NamespaceOperations::Made made,
                    impl_->names.Link(inode, directory, new_name));
-  return Impl::ToNode(made);
+  return impl_->core.Describe(made.inode, made.attributes);
 }
 
 Status Filesystem::Unlink(NodeId parent, std::string_view name) {

@@ -13,34 +13,17 @@ Result<Filesystem::CreateResult> Filesystem::Create(NodeId parent, std::string_v
   ASSIGN_OR_RETURN(const InodeId directory, impl_->Present(parent));
   NamespaceOperations::NewNode node;
   node.mode = S_IFREG | (mode & 07777);
-  for (;;) {
-    const Result<NamespaceOperations::Made> made =
-        impl_->names.Make(directory, name, node, caller, NamespaceOperations::Handle::kOpen);
-    if (made.ok()) {
-      return CreateResult{Impl::ToNode(*made),
-                          impl_->files.AddHandle(made->inode, open_flags & ~O_TRUNC)};
-    }
-    if (made.error().code() != ErrorCode::kExists || (open_flags & O_EXCL)) return made.error();
-    // Somebody else made it first: then it is opened as it is.
-    Result<NodeAttributes> existing = Lookup(parent, name, caller);
-    if (!existing.ok()) {
-      if (existing.error().code() == ErrorCode::kNotFound) continue;  // and removed it again
-      return existing.error();
-    }
-    if (IsPastNode(existing->node)) {
-      Forget(existing->node, 1);
-      return made.error();
-    }
-    ASSIGN_OR_RETURN(const OpenResult open, Open(existing->node, open_flags, caller));
-    if (open_flags & O_TRUNC) {
-      existing = GetAttributes(existing->node);
-      if (!existing.ok()) {
-        Release(open.handle);
-        return existing.error();
-      }
-    }
-    return CreateResult{*std::move(existing), open};
+  const Result<NamespaceOperations::Made> made =
+      impl_->names.Make(directory, name, node, caller, NamespaceOperations::Handle::kOpen);
+  if (made.ok()) {
+    return CreateResult{Impl::ToNode(*made),
+                        impl_->files.AddHandle(made->inode, open_flags & ~O_TRUNC)};
   }
+  const bool wanted_new = (open_flags & O_EXCL) != 0 || name == kSnapshotsName;
+  if (made.error().code() != ErrorCode::kExists || wanted_new) return made.error();
+  // Somebody else made it first, or a rollback brought it back. Whether the caller may open it is
+  // for the kernel to say: it looks again and opens what it finds.
+  return Error(ErrorCode::kStale, made.error().message());
 }
 
 Result<Filesystem::CreateResult> Filesystem::CreateNameless(NodeId parent, std::uint32_t mode,

@@ -133,6 +133,7 @@ Result<NamespaceOperations::Made> NamespaceOperations::Link(InodeId inode, Inode
       new_parent,
       Entry{std::string(new_name), inode, attributes.mode & S_IFMT, core_.volume().AllocateId()}});
   change.operations.push_back(PutInode{new_parent, std::move(directory)});
+  if (state != nullptr && state->removed) core_.AppendKeptXattrs(*state, change);
   // What is dirty of a file that had no name yet becomes visible together with its name.
   RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
   if (state != nullptr) state->linkable = false;

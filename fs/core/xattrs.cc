@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <utility>
-#include <variant>
 
 #include "fs/core/attributes.h"
 
@@ -30,22 +29,18 @@ Status CheckXattrName(std::string_view name) {
       "'" + std::string(name) + "': only user., trusted., security. and access lists are kept");
 }
 
-// What is put to an inode that has been removed goes with the last descriptor to it.
-Status KeepInMemory(FileState& state, const InodeAttributes& attributes, const Change& change) {
+// What a removed inode is given is kept in memory.
+Status CheckRoomToKeep(const FileState& state, const Change& change) {
   std::size_t bytes = 0;
-  for (const auto& [name, value] : state.xattrs) bytes += name.size() + value.size();
-  for (const Operation& operation : change.operations) {
-    if (const auto* put = std::get_if<PutXattr>(&operation)) {
-      if (bytes + put->name.size() + put->value.size() > 2 * kMaxXattrValueBytes) {
-        return Error(ErrorCode::kNoSpace, "too many attributes of a removed inode");
-      }
-      state.xattrs[put->name] = put->value;
-    } else if (const auto* remove = std::get_if<RemoveXattr>(&operation)) {
-      state.xattrs.erase(remove->name);
-    }
+  for (const auto& [name, value] : state.kept_xattrs) {
+    bytes += name.size() + (value ? value->size() : 0);
   }
-  state.attributes = attributes;
-  return {};
+  for (const Operation& operation : change.operations) {
+    const auto* put = std::get_if<PutXattr>(&operation);
+    if (put != nullptr) bytes += put->name.size() + put->value.size();
+  }
+  if (bytes <= 2 * kMaxXattrValueBytes) return {};
+  return Error(ErrorCode::kNoSpace, "too many attributes of a removed inode");
 }
 
 // The kernel asks before it reads or writes one, but shows the names as they come.
@@ -64,7 +59,7 @@ Result<std::string> Xattrs::Get(InodeId inode, std::string_view name) {
   RETURN_IF_ERROR(CheckXattrName(name));
   const Gate::Visit visit = core_.BeginLook();
   const InodeLocks::Shared lock(core_.locks(), inode);
-  ASSIGN_OR_RETURN(std::optional<std::string> value, Find(inode, name));
+  ASSIGN_OR_RETURN(std::optional<std::string> value, core_.GetXattr(inode, name));
   if (!value) return NoSuchXattr(name);
   return *std::move(value);
 }
@@ -72,11 +67,12 @@ Result<std::string> Xattrs::Get(InodeId inode, std::string_view name) {
 Result<std::vector<std::string>> Xattrs::ListNames(InodeId inode, const Caller& caller) {
   const Gate::Visit visit = core_.BeginLook();
   const InodeLocks::Shared lock(core_.locks(), inode);
-  std::vector<std::string> names;
+  ASSIGN_OR_RETURN(std::vector<std::string> names, core_.volume().Now().ListXattrs(inode));
   if (const FileState* state = core_.states().Find(inode); state != nullptr && state->removed) {
-    for (const auto& [name, value] : state->xattrs) names.push_back(name);
-  } else {
-    ASSIGN_OR_RETURN(names, core_.volume().Now().ListXattrs(inode));
+    for (const auto& [name, value] : state->kept_xattrs) {
+      std::erase(names, name);
+      if (value) names.push_back(name);
+    }
   }
   HideFrom(caller, names);
   return names;
@@ -100,18 +96,10 @@ Result<std::vector<std::string>> Xattrs::ListNamesThen(InodeId inode, Lsn at,
   return names;
 }
 
-Result<std::optional<std::string>> Xattrs::Find(InodeId inode, std::string_view name) {
-  const FileState* state = core_.states().Find(inode);
-  if (state == nullptr || !state->removed) return core_.volume().Now().GetXattr(inode, name);
-  const auto found = state->xattrs.find(std::string(name));
-  if (found == state->xattrs.end()) return std::optional<std::string>();
-  return std::optional<std::string>(found->second);
-}
-
 Status Xattrs::Commit(InodeId inode, InodeAttributes attributes, Change change) {
   attributes.ctime_ns = core_.Now();
   FileState* state = core_.states().Find(inode);
-  if (state != nullptr && state->removed) return KeepInMemory(*state, attributes, change);
+  if (state != nullptr && state->removed) RETURN_IF_ERROR(CheckRoomToKeep(*state, change));
   change.kind = state != nullptr && state->IsDirty() ? ChangeKind::kWrite : ChangeKind::kXattr;
   change.operations.push_back(PutInode{inode, std::move(attributes)});
   RETURN_IF_ERROR(core_.CommitWithDirty(state, std::move(change)));
@@ -126,7 +114,7 @@ Status Xattrs::Set(InodeId inode, std::string_view name, std::string_view value,
   ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
   RETURN_IF_ERROR(core_.volume().CheckSpace(value.size()));
   const InodeLocks::Exclusive lock(core_.locks(), {inode});
-  ASSIGN_OR_RETURN(const std::optional<std::string> old, Find(inode, name));
+  ASSIGN_OR_RETURN(const std::optional<std::string> old, core_.GetXattr(inode, name));
   if (mode == XattrMode::kCreate && old) {
     return Error(ErrorCode::kExists, "attribute '" + std::string(name) + "' exists");
   }
@@ -161,7 +149,7 @@ Status Xattrs::SetAcl(InodeId inode, std::string_view name, std::string_view val
   }
   const std::optional<std::string> kept =
       keeps ? std::optional<std::string>(EncodeAcl(acl)) : std::nullopt;
-  ASSIGN_OR_RETURN(const std::optional<std::string> old, Find(inode, name));
+  ASSIGN_OR_RETURN(const std::optional<std::string> old, core_.GetXattr(inode, name));
   if (kept == old && attributes.mode == mode_before) return {};
   Change change;
   if (kept) {
@@ -177,7 +165,7 @@ Status Xattrs::Remove(InodeId inode, std::string_view name) {
   RETURN_IF_ERROR(CheckXattrName(name));
   ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
   const InodeLocks::Exclusive lock(core_.locks(), {inode});
-  ASSIGN_OR_RETURN(const std::optional<std::string> old, Find(inode, name));
+  ASSIGN_OR_RETURN(const std::optional<std::string> old, core_.GetXattr(inode, name));
   if (!old && IsAclName(name)) return {};  // that there shall be none is so already
   if (!old) return NoSuchXattr(name);
   ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));

@@ -1,7 +1,6 @@
 // Extended attributes of now and then.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +26,6 @@ class Xattrs {
   Result<std::vector<std::string>> ListNamesThen(InodeId inode, Lsn at, const Caller& caller);
 
  private:
-  // The value at present. Under the inode's lock.
-  Result<std::optional<std::string>> Find(InodeId inode, std::string_view name);
   // Commits `change` with the inode's attributes and their new ctime, and what is dirty of it.
   Status Commit(InodeId inode, InodeAttributes attributes, Change change);
   Core& core_;

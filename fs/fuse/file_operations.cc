@@ -4,6 +4,7 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "fs/fuse/reply.h"
@@ -12,6 +13,8 @@
 namespace varve::fuse_ops {
 namespace {
 
+// The answer has 32 bits for what was copied, and not every kernel asks for less.
+constexpr std::size_t kMostCopied = std::size_t{1} << 30;
 constexpr std::size_t kReadBufferBytes = 1024 * 1024;
 
 // Where replies to READ are put together: one buffer a thread, kept, for allocating a MiB anew each
@@ -166,9 +169,10 @@ void CopyRange(fuse_req_t req, fuse_ino_t /*from*/, off_t from_offset, fuse_file
       fuse_reply_err(req, EINVAL);
       return;
     }
-    const auto count = filesystem.CopyRange(
-        {FileHandle(from_file->fh), static_cast<std::uint64_t>(from_offset)},
-        {FileHandle(to_file->fh), static_cast<std::uint64_t>(to_offset)}, length);
+    const auto count =
+        filesystem.CopyRange({FileHandle(from_file->fh), static_cast<std::uint64_t>(from_offset)},
+                             {FileHandle(to_file->fh), static_cast<std::uint64_t>(to_offset)},
+                             std::min(length, kMostCopied));
     if (!count.ok()) return ReplyError(req, count.error());
     fuse_reply_write(req, *count);
   });

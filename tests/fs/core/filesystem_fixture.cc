@@ -63,12 +63,24 @@ FilesystemFixture::ParentAndName FilesystemFixture::Split(std::string_view path)
 
 Status FilesystemFixture::Write(std::string_view path, std::string_view text) {
   const ParentAndName place = Split(path);
-  ASSIGN_OR_RETURN(
-      const Filesystem::CreateResult made,
-      fs_->Create(place.parent, place.name, 0666, O_WRONLY | O_CREAT | O_TRUNC, caller_));
-  const Status written = text.empty() ? Status() : WriteAt(made.open.handle, 0, text);
-  const Status closed = CloseFile(made.open.handle);
+  ASSIGN_OR_RETURN(const FileHandle handle,
+                   OpenOrCreate(place.parent, place.name, O_WRONLY | O_CREAT | O_TRUNC));
+  const Status written = text.empty() ? Status() : WriteAt(handle, 0, text);
+  const Status closed = CloseFile(handle);
   return written.ok() ? closed : written;
+}
+
+Result<FileHandle> FilesystemFixture::OpenOrCreate(NodeId parent, const std::string& name,
+                                                   int flags) {
+  const Result<NodeAttributes> found = fs_->Lookup(parent, name, caller_);
+  if (found.ok()) {
+    ASSIGN_OR_RETURN(const OpenResult open, fs_->Open(found->node, flags, caller_));
+    return open.handle;
+  }
+  if (found.error().code() != ErrorCode::kNotFound) return found.error();
+  ASSIGN_OR_RETURN(const Filesystem::CreateResult made,
+                   fs_->Create(parent, name, 0666, flags, caller_));
+  return made.open.handle;
 }
 
 FileHandle FilesystemFixture::Open(std::string_view path, int flags) {

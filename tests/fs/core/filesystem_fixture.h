@@ -79,6 +79,8 @@ class FilesystemFixture : public testing::Test {
   Status Remove(std::string_view path);
   Status RemoveDirectory(std::string_view path);
   Status Rename(std::string_view from, std::string_view to, RenameMode mode = RenameMode::kReplace);
+  // As the kernel opens with O_CREAT: what is there is opened, what is not is created.
+  Result<FileHandle> OpenOrCreate(NodeId parent, const std::string& name, int flags);
   Status Link(std::string_view from, std::string_view to);
   Status Truncate(std::string_view path, std::uint64_t size);
   // Names in a directory without "." and "..", as listed.

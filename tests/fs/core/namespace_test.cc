@@ -60,8 +60,9 @@ TEST_F(Namespace, RefusesNamesThatAreTaken) {
   EXPECT_EQ(CodeOf(fs().Create(root, "f", 0600, O_RDWR | O_CREAT | O_EXCL, caller_)),
             ErrorCode::kExists);
   EXPECT_EQ(CodeOf(Link("f", "d")), ErrorCode::kExists);
-  EXPECT_EQ(CodeOf(fs().Create(root, "d", 0600, O_RDWR | O_CREAT, caller_)),
-            ErrorCode::kIsDirectory);
+  // Not opened: only the kernel knows who may. It looks again and opens what it finds.
+  EXPECT_EQ(CodeOf(fs().Create(root, "f", 0600, O_RDWR | O_CREAT, caller_)), ErrorCode::kStale);
+  EXPECT_EQ(CodeOf(fs().Create(root, "d", 0600, O_RDWR | O_CREAT, caller_)), ErrorCode::kStale);
 }
 
 TEST_F(Namespace, RefusesBadNamesAndBadParents) {
@@ -207,11 +208,30 @@ TEST_F(Namespace, AnUnlinkedOpenFileLivesUntilItIsClosed) {
   EXPECT_EQ(CodeOf(fs().GetAttributes(node)), ErrorCode::kStale);
 }
 
+TEST_F(Namespace, AFileMadeWithoutANameGetsItsBytesWithTheNameAlsoWhenClosedBefore) {
+  const NodeId root(kRootInode.value);
+  const Result<Filesystem::CreateResult> made =
+      fs().CreateNameless(root, 0600, O_RDWR | O_TMPFILE, caller_);
+  VARVE_ASSERT_OK(made);
+  VARVE_ASSERT_OK(WriteAt(made->open.handle, 0, "hello"));
+  VARVE_ASSERT_OK(CloseFile(made->open.handle));
+  VARVE_ASSERT_OK(fs().SetXattr(made->attributes.node, "user.a", "v", XattrMode::kSet));
+  VARVE_ASSERT_OK(fs().Link(made->attributes.node, root, "f"));
+  const Lsn linked = Last();
+  EXPECT_EQ(ReadAll(Then(linked, "f")), "hello");
+  EXPECT_EQ(*fs().GetXattr(Node(Then(linked, "f")), "user.a"), "v");
+  EXPECT_EQ(ReadAll("f"), "hello");
+}
+
 TEST_F(Namespace, WhatWasRemovedCanBeAskedAboutUntilTheKernelForgetsIt) {
   VARVE_ASSERT_OK(Write("f", "contents"));
   const NodeId node = Node("f");
+  VARVE_ASSERT_OK(fs().SetXattr(node, "user.before", "v", XattrMode::kSet));
+  VARVE_ASSERT_OK(fs().SetXattr(node, "user.gone", "v", XattrMode::kSet));
   VARVE_ASSERT_OK(Remove("f"));
   EXPECT_EQ(fs().GetAttributes(node)->stat.st_nlink, 0u);
+  EXPECT_EQ(*fs().GetXattr(node, "user.before"), "v") << "an access list must not go either";
+  VARVE_EXPECT_OK(fs().RemoveXattr(node, "user.gone"));
   SetAttributes set;
   set.mode = 0600;
   VARVE_EXPECT_OK(fs().Set(node, set, caller_));
@@ -219,7 +239,7 @@ TEST_F(Namespace, WhatWasRemovedCanBeAskedAboutUntilTheKernelForgetsIt) {
   VARVE_EXPECT_OK(fs().SetXattr(node, "user.a", "w", XattrMode::kSet));
   VARVE_EXPECT_OK(fs().SetXattr(node, "user.b", "w", XattrMode::kSet));
   VARVE_EXPECT_OK(fs().RemoveXattr(node, "user.b"));
-  EXPECT_EQ(*fs().ListXattrs(node), std::vector<std::string>{"user.a"});
+  EXPECT_EQ(*fs().ListXattrs(node), (std::vector<std::string>{"user.before", "user.a"}));
   EXPECT_EQ(*fs().GetXattr(node, "user.a"), "w");
   // Opened again, it is a file without a name like any other.
   const Result<OpenResult> open = fs().Open(node, O_RDWR);
@@ -227,6 +247,7 @@ TEST_F(Namespace, WhatWasRemovedCanBeAskedAboutUntilTheKernelForgetsIt) {
   EXPECT_EQ(ReadAt(open->handle, 0, 20), "contents");
   VARVE_EXPECT_OK(WriteAt(open->handle, 8, ", more"));
   EXPECT_EQ(*fs().GetXattr(node, "user.a"), "w");
+  EXPECT_EQ(fs().GetXattr(node, "user.gone").error().os_errno(), ENODATA);
   VARVE_EXPECT_OK(fs().SetXattr(node, "user.a", "x", XattrMode::kSet));
   // Closed again, also by the last, it keeps what has been written: when its mode is changed, and
   // when a rollback of something else wants nothing to be dirty.
