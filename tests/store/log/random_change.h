@@ -156,8 +156,7 @@ class RandomChanges {
       case 8:
         return CutChunks{BodyId(Id()), Below(1000)};
       case 11:
-        return CloneChunks{BodyId(Id()),          Lsn{},
-                           Below(1000),           BodyId(Id()),
+        return CloneChunks{BodyId(Id()),          Lsn{},        Below(1000), BodyId(Id()),
                            100'000 + Below(1000), 1 + Below(64)};
       case 9:
         return PutSnapshot{Name(), Lsn(Id()), static_cast<TimeNs>(random_())};
