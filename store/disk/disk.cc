@@ -36,6 +36,11 @@ Status WriteTemporary(Disk& disk, const std::string& temporary, ByteSpan bytes) 
 
 }  // namespace
 
+Status DiskFile::WriteSynced(std::uint64_t offset, ByteSpan bytes) {
+  RETURN_IF_ERROR(Write(offset, bytes));
+  return Sync();
+}
+
 Status CheckObjectName(std::string_view name) {
   std::size_t slash = name.find('/');
   bool valid = slash == std::string_view::npos

@@ -32,6 +32,9 @@ class DiskFile {
   // nothing may be assumed about any write since the last success, and calling again proves
   // nothing: the disk must be treated as failed.
   virtual Status Sync() = 0;
+  // Write, and makes these bytes durable: one step where the disk has one for it. It says nothing
+  // about earlier writes. After an error as after one of Sync.
+  virtual Status WriteSynced(std::uint64_t offset, ByteSpan bytes);
   virtual Result<std::uint64_t> Size() = 0;
   virtual Status Truncate(std::uint64_t size_bytes) = 0;
 };
@@ -41,11 +44,12 @@ enum class OpenMode {
   kReadWrite,  // must exist
   kCreate,     // created if absent, read-write
   kCreateNew,  // kExists if it is there
-  // As kCreateNew and as kRead, for what is written and read in long runs: writes, or reads, whose
-  // offset, length and address are multiples of kDirectAlign go past the operating system's page
-  // cache, where the disk can do that. All else is as ever.
+  // As kCreateNew, as kRead and as kCreate, for what is not worth a place in the operating system's
+  // page cache: writes, or if only for reading reads, whose offset, length and address are
+  // multiples of kDirectAlign go past it, where the disk can do that. All else is as ever.
   kCreateStream,
   kReadStream,
+  kCreateOrOpenStream,
 };
 inline constexpr std::size_t kDirectAlign = 4096;
 
@@ -55,6 +59,10 @@ constexpr bool ForReading(OpenMode mode) {
 constexpr bool Creates(OpenMode mode) { return !ForReading(mode) && mode != OpenMode::kReadWrite; }
 constexpr bool MustBeNew(OpenMode mode) {
   return mode == OpenMode::kCreateNew || mode == OpenMode::kCreateStream;
+}
+constexpr bool IsStream(OpenMode mode) {
+  return mode == OpenMode::kCreateStream || mode == OpenMode::kReadStream ||
+         mode == OpenMode::kCreateOrOpenStream;
 }
 
 struct DiskSpace {

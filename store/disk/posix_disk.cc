@@ -194,7 +194,7 @@ Result<std::unique_ptr<DiskFile>> PosixDisk::Open(std::string_view name, OpenMod
   if (creates) Touch(split.group);
   if (creates && name == kLabelObject) has_label_ = true;
   UniqueFd direct;
-  if (mode == OpenMode::kCreateStream || mode == OpenMode::kReadStream) {
+  if (IsStream(mode)) {
     // Not every filesystem can; then everything goes the ordinary way.
     const int direction = ForReading(mode) ? O_RDONLY : O_WRONLY;
     direct = UniqueFd(::openat(group.get(), split.file.c_str(),

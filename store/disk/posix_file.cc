@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -66,13 +67,45 @@ Status PosixFile::Write(std::uint64_t offset, ByteSpan bytes) {
 }
 
 Status PosixFile::Sync() {
-  int failed = sync_errno_.load();
-  if (failed == 0 && ::fdatasync(fd_.get()) != 0) {
-    failed = errno;
-    sync_errno_.store(failed);
-  }
-  if (failed != 0) return Error::FromErrno(failed, "fdatasync of " + description_);
+  if (const int failed = sync_errno_.load(); failed != 0) return FailSync(failed, "fdatasync of ");
+  if (::fdatasync(fd_.get()) != 0) return FailSync(errno, "fdatasync of ");
   return {};
+}
+
+Status PosixFile::WriteSynced(std::uint64_t offset, ByteSpan bytes) {
+  RETURN_IF_ERROR(CheckWritable());
+  RETURN_IF_ERROR(CheckRange(offset, bytes.size(), description_));
+  if (const int failed = sync_errno_.load(); failed != 0) return FailSync(failed, "fdatasync of ");
+  ASSIGN_OR_RETURN(const std::size_t done, WriteDurably(offset, bytes));
+  if (done == bytes.size()) return {};
+  RETURN_IF_ERROR(Write(offset + done, bytes.subspan(done)));
+  return Sync();
+}
+
+Result<std::size_t> PosixFile::WriteDurably(std::uint64_t offset, ByteSpan bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size() && !synced_writes_refused_) {
+    const ByteSpan rest = bytes.subspan(done);
+    const int fd = DescriptorFor(offset + done, rest);
+    const iovec part{const_cast<std::byte*>(rest.data()), rest.size()};
+    const ssize_t put = ::pwritev2(fd, &part, 1, static_cast<off_t>(offset + done), RWF_DSYNC);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EINVAL && fd == direct_.get()) {
+      direct_refused_ = true;
+    } else if (put < 0 && errno == EOPNOTSUPP) {
+      synced_writes_refused_ = true;
+    } else if (put <= 0) {
+      return FailSync(put < 0 ? errno : EIO, "writing and syncing ");
+    } else {
+      done += static_cast<std::size_t>(put);
+    }
+  }
+  return done;
+}
+
+Error PosixFile::FailSync(int os_errno, const char* what) {
+  sync_errno_.store(os_errno);
+  return Error::FromErrno(os_errno, what + description_);
 }
 
 Result<std::uint64_t> PosixFile::Size() {

@@ -25,6 +25,7 @@ class PosixFile : public DiskFile {
   Result<std::size_t> Read(std::uint64_t offset, MutableByteSpan out) override;
   Status Write(std::uint64_t offset, ByteSpan bytes) override;
   Status Sync() override;
+  Status WriteSynced(std::uint64_t offset, ByteSpan bytes) override;
   Result<std::uint64_t> Size() override;
   Status Truncate(std::uint64_t size_bytes) override;
 
@@ -37,11 +38,18 @@ class PosixFile : public DiskFile {
   const UniqueFd direct_;
   const std::string description_;
   const FileAccess access_;
-  // The errno of the first failed Sync. The kernel reports a lost write once and then forgets it,
-  // so that a second fdatasync would succeed over a hole: this handle never does.
+  // Writes what one pwritev2(2) after the other can write durably: all, or less where that is not
+  // to be had.
+  Result<std::size_t> WriteDurably(std::uint64_t offset, ByteSpan bytes);
+  // This handle never succeeds in syncing again.
+  Error FailSync(int os_errno, const char* what);
+
+  // The errno of the first failed Sync or WriteSynced. The kernel reports a lost write once and
+  // then forgets it, so that a second fdatasync would succeed over a hole: this handle never does.
   std::atomic<int> sync_errno_{0};
   // The filesystem took O_DIRECT at open(2) and refused it at read(2) or write(2).
   std::atomic<bool> direct_refused_{false};
+  std::atomic<bool> synced_writes_refused_{false};
 };
 
 }  // namespace varve

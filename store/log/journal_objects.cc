@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "store/base/aligned_bytes.h"
+
 namespace varve {
 namespace {
 
@@ -10,11 +12,14 @@ constexpr std::size_t kObjectNameBytes = kJournalPrefix.size() + 16;  // see Jou
 constexpr std::size_t kZeroBytes = 1024 * 1024;
 
 Status WriteZeros(DiskFile& file, std::uint64_t from, std::uint64_t to) {
-  static const ByteVector zeros(kZeroBytes);
+  static const AlignedBytes zeros = [] {
+    AlignedBytes bytes = MakeAlignedBytes(kZeroBytes);
+    std::ranges::fill_n(bytes.get(), kZeroBytes, std::byte{0});
+    return bytes;
+  }();
   while (from < to) {
-    std::uint64_t length_bytes = std::min<std::uint64_t>(to - from, zeros.size());
-    RETURN_IF_ERROR(
-        file.Write(from, ByteSpan(zeros).first(static_cast<std::size_t>(length_bytes))));
+    const std::uint64_t length_bytes = std::min<std::uint64_t>(to - from, kZeroBytes);
+    RETURN_IF_ERROR(file.Write(from, {zeros.get(), static_cast<std::size_t>(length_bytes)}));
     from += length_bytes;
   }
   return {};
@@ -143,7 +148,8 @@ Result<SegmentObjects> CreateSegmentObjects(DiskSet& disks, std::uint64_t sequen
     for (const DiskPlace& place : places) objects.replicas.push_back({place, nullptr});
     Result<RoundOutcome> outcome =
         RunRound(disks, places, [&](std::size_t index, Disk& disk) -> Status {
-          ASSIGN_OR_RETURN(std::unique_ptr<DiskFile> file, disk.Open(name, OpenMode::kCreate));
+          ASSIGN_OR_RETURN(std::unique_ptr<DiskFile> file,
+                           disk.Open(name, OpenMode::kCreateOrOpenStream));
           RETURN_IF_ERROR(file->Truncate(0));
           RETURN_IF_ERROR(WriteZeros(*file, 0, size_bytes));
           RETURN_IF_ERROR(file->Sync());
@@ -172,10 +178,10 @@ Result<RoundOutcome> GrowSegmentObjects(DiskSet& disks, SegmentObjects& objects,
 
 Result<RoundOutcome> WriteSegmentObjects(DiskSet& disks, SegmentObjects& objects,
                                          std::uint64_t offset, ByteSpan bytes) {
-  return RunRound(disks, objects.places(), [&](std::size_t index, Disk&) -> Status {
-    DiskFile& file = *objects.replicas[index].file;
-    RETURN_IF_ERROR(file.Write(offset, bytes));
-    return file.Sync();
+  const AlignedBytes aligned = MakeAlignedBytes(bytes.size());
+  std::ranges::copy(bytes, aligned.get());
+  return RunRound(disks, objects.places(), [&](std::size_t index, Disk&) {
+    return objects.replicas[index].file->WriteSynced(offset, {aligned.get(), bytes.size()});
   });
 }
 

@@ -87,6 +87,12 @@ void Applier::Start(Committer& committer) {
 void Applier::Enqueue(std::vector<std::shared_ptr<Change>> changes) {
   {
     std::lock_guard lock(mutex_);
+    if (queue_.empty()) oldest_ = std::chrono::steady_clock::now();
+    queued_bytes_ += UnplacedBytes(changes);
+    queue_is_long_ |= queued_bytes_ > kFewBytes || queue_.size() + changes.size() > kFewChanges ||
+                      std::ranges::any_of(changes, [](const std::shared_ptr<Change>& change) {
+                        return ClonedChunks(*change) > 0;
+                      });
     queue_.insert(queue_.end(), std::make_move_iterator(changes.begin()),
                   std::make_move_iterator(changes.end()));
   }
@@ -95,6 +101,10 @@ void Applier::Enqueue(std::vector<std::shared_ptr<Change>> changes) {
 
 Status Applier::WaitApplied(Lsn lsn) {
   std::unique_lock lock(mutex_);
+  if (lsn > applied_wanted_) {
+    applied_wanted_ = lsn;
+    work_.notify_one();
+  }
   applied_changed_.wait(lock, [&] { return applied_ >= lsn || failed_ || stop_; });
   if (applied_ >= lsn) return {};
   if (failed_) return *failed_;
@@ -150,20 +160,41 @@ bool Applier::CheckpointDue() const {
          parts_.checkpointer.buffered_bytes() >= kMaxLinkBytes;
 }
 
+void Applier::WaitForWork(std::unique_lock<std::mutex>& lock) {
+  const auto due = [&] {
+    return stop_ || wake_ || checkpoints_wanted_ > checkpoints_done_ ||
+           (!queue_.empty() && (queue_is_long_ || applied_wanted_ > applied_));
+  };
+  while (!due()) {
+    if (queue_.empty()) {
+      work_.wait(lock);
+    } else if (work_.wait_until(lock, oldest_ + kLinger) == std::cv_status::timeout) {
+      return;
+    }
+  }
+}
+
+Applier::Batch Applier::TakeBatch() {
+  Batch batch;
+  std::uint64_t bytes = 0;
+  while (!queue_.empty() && batch.size() < kBatchChanges && bytes < kBatchBytes) {
+    bytes += UnplacedBytes(*queue_.front());
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  if (queue_.empty()) {
+    queued_bytes_ = 0;
+    queue_is_long_ = false;
+  }
+  return batch;
+}
+
 void Applier::Run() {
   std::unique_lock lock(mutex_);
   while (!failed_) {
-    work_.wait(lock, [&] {
-      return stop_ || wake_ || !queue_.empty() || checkpoints_wanted_ > checkpoints_done_;
-    });
+    WaitForWork(lock);
     wake_ = false;
-    Batch batch;
-    std::uint64_t bytes = 0;
-    while (!queue_.empty() && batch.size() < kBatchChanges && bytes < kBatchBytes) {
-      bytes += UnplacedBytes(*queue_.front());
-      batch.push_back(std::move(queue_.front()));
-      queue_.pop_front();
-    }
+    Batch batch = TakeBatch();
     const std::uint64_t wanted = checkpoints_wanted_;
     const bool checkpoint = queue_.empty() && wanted > checkpoints_done_;
     if (batch.empty() && !checkpoint && stop_) break;

@@ -51,9 +51,10 @@ class Applier {
 
   // Before the first Enqueue.
   void Start(Committer& committer);
-  // Durable changes, in LSN order.
+  // Durable changes, in LSN order. A few of them are applied only after kLinger: a program that
+  // syncs all the time makes thousands of small batches a second.
   void Enqueue(std::vector<std::shared_ptr<Change>> changes);
-  // Waits until `lsn` is in the catalog.
+  // Waits until `lsn` is in the catalog, without lingering.
   Status WaitApplied(Lsn lsn);
   // Lays a checkpoint after what is queued now.
   Status Checkpoint();
@@ -67,11 +68,17 @@ class Applier {
   using Batch = std::vector<std::shared_ptr<Change>>;
   static constexpr std::size_t kBatchChanges = 4096;
   static constexpr std::uint64_t kBatchBytes = 32 * 1024 * 1024;
+  static constexpr std::chrono::milliseconds kLinger{100};
+  // More than these do not linger.
+  static constexpr std::size_t kFewChanges = 1024;
+  static constexpr std::uint64_t kFewBytes = 4 * 1024 * 1024;
   // SQLite's own log is folded into its database this often.
   static constexpr std::chrono::milliseconds kFoldInterval{1000};
   static constexpr std::uint64_t kMaxLinkBytes = 8 * 1024 * 1024;
 
   void Run();
+  void WaitForWork(std::unique_lock<std::mutex>& lock);
+  Batch TakeBatch();
   Status ApplyBatch(const Batch& batch);
   Status ApplyToCatalog(const Batch& batch);
   Status Rebuild(const Error& why);
@@ -88,7 +95,11 @@ class Applier {
   std::condition_variable applied_changed_;
   // Under mutex_.
   std::deque<std::shared_ptr<Change>> queue_;
+  std::uint64_t queued_bytes_ = 0;                  // not yet placed
+  std::chrono::steady_clock::time_point oldest_{};  // when the queue stopped being empty
+  bool queue_is_long_ = false;                      // or holds what is much to do
   Lsn applied_;
+  Lsn applied_wanted_;  // somebody waits for it
   std::uint64_t checkpoints_wanted_ = 0;
   std::uint64_t checkpoints_done_ = 0;
   std::optional<Error> failed_;

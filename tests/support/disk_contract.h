@@ -201,6 +201,23 @@ TEST_P(DiskContract, StreamsReadBackWhateverTheAlignment) {
   EXPECT_EQ(CodeOf(disk_->Open("seg/a", OpenMode::kCreateStream)), ErrorCode::kExists);
 }
 
+TEST_P(DiskContract, WritesAndSyncsInOneStep) {
+  struct alignas(kDirectAlign) Page {
+    std::array<std::byte, kDirectAlign> bytes;
+  };
+  const auto page = std::make_unique<Page>();
+  page->bytes.fill(std::byte{'p'});
+  for (const OpenMode mode : {OpenMode::kCreate, OpenMode::kCreateOrOpenStream}) {
+    auto file = MustOpen("seg/a", mode);
+    ASSERT_TRUE(file->Truncate(0).ok());
+    ASSERT_TRUE(file->WriteSynced(0, page->bytes).ok());                    // aligned in all ways
+    ASSERT_TRUE(file->WriteSynced(kDirectAlign - 2, AsBytes("new")).ok());  // in none
+    EXPECT_EQ(Read("seg/a"), std::string(kDirectAlign - 2, 'p') + "new");
+  }
+  auto reader = MustOpen("seg/a", OpenMode::kRead);
+  EXPECT_FALSE(reader->WriteSynced(0, AsBytes("x")).ok());
+}
+
 TEST_P(DiskContract, LosesObjectsThatAreRemoved) {
   Write("seg/a", "x");
   EXPECT_TRUE(disk_->Remove("seg/a").ok());
