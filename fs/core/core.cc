@@ -90,7 +90,11 @@ Status Core::CheckStored(InodeId inode) {
 
 Result<std::optional<std::string>> Core::GetXattr(InodeId inode, std::string_view name) {
   if (auto kept = states_.KeptXattr(inode, name)) return *std::move(kept);
-  return volume_.Now().GetXattr(inode, name);
+  FileState* state = name == kCapabilityName ? states_.Find(inode) : nullptr;
+  if (state != nullptr && state->without_capability) return std::optional<std::string>();
+  ASSIGN_OR_RETURN(std::optional<std::string> value, volume_.Now().GetXattr(inode, name));
+  if (state != nullptr && !value) state->without_capability = true;
+  return value;
 }
 
 bool Core::StaysRemoved(const FileState& state, const Change& change) {
@@ -135,6 +139,8 @@ Result<Lsn> Core::Commit(Change change) {
       if (state == nullptr) continue;
       changed.emplace_back(state, put->attributes);
       if (state->removed && put->attributes.nlink == 0) kept = state;
+    } else if (const auto* xattr = std::get_if<PutXattr>(&operation)) {
+      if (FileState* state = states_.Find(xattr->inode)) state->without_capability = false;
     } else if (const auto* remove = std::get_if<RemoveInode>(&operation)) {
       told.push_back(remove->inode);
       if (!Unlinks(change.kind)) continue;

@@ -21,6 +21,9 @@
 
 namespace varve {
 
+// The extended attribute that makes a program privileged; the past never shows it.
+inline constexpr std::string_view kCapabilityName = "security.capability";
+
 class Core {
  public:
   Core(Volume& volume, const FilesystemOptions& options)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -32,6 +33,9 @@ struct FileState {
   // the volume as they were.
   std::map<std::string, std::optional<std::string>> kept_xattrs;
   bool forgotten = false;  // the kernel does not know it any more
+  // It is known to have no file capability, which the kernel asks for before each write. Set under
+  // the inode's lock, shared or exclusive; unset under the exclusive one.
+  std::atomic<bool> without_capability = false;
 
   bool IsDirty() const { return !buffer.empty(); }
 };

@@ -47,7 +47,11 @@ Result<NamespaceOperations::Made> NamespaceOperations::Make(InodeId parent, std:
       parent, Entry{std::string(name), inode, node.mode & S_IFMT, core_.volume().AllocateId()}});
   change.operations.push_back(PutInode{parent, std::move(directory)});
   ASSIGN_OR_RETURN(const Lsn lsn, core_.Commit(std::move(change)));
-  if (handle == Handle::kOpen) core_.states().Make(inode, attributes, lsn).handles = 1;
+  if (handle == Handle::kOpen) {
+    FileState& state = core_.states().Make(inode, attributes, lsn);
+    state.handles = 1;
+    state.without_capability = true;  // it has inherited access lists at most
+  }
   return Made{inode, std::move(attributes)};
 }
 

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kMaxXattrNameBytes = 255;
 constexpr std::size_t kMaxXattrValueBytes = 64 * 1024;
-constexpr std::string_view kCapability = "security.capability";
 constexpr std::string_view kTrusted = "trusted.";
 
 Status CheckXattrName(std::string_view name) {
@@ -80,7 +79,7 @@ Result<std::vector<std::string>> Xattrs::ListNames(InodeId inode, const Caller& 
 
 Result<std::string> Xattrs::GetThen(InodeId inode, Lsn at, std::string_view name) {
   RETURN_IF_ERROR(CheckXattrName(name));
-  if (name == kCapability) return NoSuchXattr(name);
+  if (name == kCapabilityName) return NoSuchXattr(name);
   ASSIGN_OR_RETURN(const View view, core_.volume().At(at));
   ASSIGN_OR_RETURN(std::optional<std::string> value, view.GetXattr(inode, name));
   if (!value) return NoSuchXattr(name);
@@ -91,7 +90,7 @@ Result<std::vector<std::string>> Xattrs::ListNamesThen(InodeId inode, Lsn at,
                                                        const Caller& caller) {
   ASSIGN_OR_RETURN(const View view, core_.volume().At(at));
   ASSIGN_OR_RETURN(std::vector<std::string> names, view.ListXattrs(inode));
-  std::erase(names, kCapability);
+  std::erase(names, kCapabilityName);
   HideFrom(caller, names);
   return names;
 }

@@ -42,6 +42,8 @@ int OpenFlags(fuse_req_t req, const fuse_file_info& file) {
 void FillFileInfo(const OpenResult& open, fuse_file_info* file) {
   file->fh = open.handle.value;
   file->keep_cache = open.keep_cache ? 1 : 0;
+  // Closing it can have nothing to cut: a round trip less for every file that is read.
+  file->noflush = (file->flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
 }
 
 void ReplyCreated(fuse_req_t req, Filesystem& filesystem,

@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "fs/core/acl.h"
+#include "fs/core/core.h"
 #include "tests/fs/core/filesystem_fixture.h"
 
 namespace varve {
@@ -46,6 +47,28 @@ class Permissions : public FilesystemFixture {
   }
   mode_t ModeOf(std::string_view path) { return Stat(path).st_mode & 07777; }
 };
+
+TEST_F(Permissions, TheCapabilityOfAnOpenFileIsAlwaysTheNewest) {
+  const FileHandle handle = CreateOpen("f");
+  const auto capability = [&] {
+    const auto value = fs().GetXattr(Node("f"), kCapabilityName);
+    return value.ok() ? *value : "none";
+  };
+  EXPECT_EQ(capability(), "none");
+  VARVE_ASSERT_OK(fs().SetXattr(Node("f"), kCapabilityName, "first", XattrMode::kSet));
+  EXPECT_EQ(capability(), "first");
+  const Lsn then = Last();
+  VARVE_ASSERT_OK(fs().RemoveXattr(Node("f"), kCapabilityName));
+  EXPECT_EQ(capability(), "none");
+  EXPECT_EQ(capability(), "none") << "remembered";
+  VARVE_ASSERT_OK(fs().Rollback("f", then));
+  EXPECT_EQ(capability(), "first");
+  VARVE_ASSERT_OK(fs().RemoveXattr(Node("f"), kCapabilityName));
+  EXPECT_EQ(capability(), "none");
+  VARVE_ASSERT_OK(fs().Rollback("/", then));
+  EXPECT_EQ(capability(), "first");
+  VARVE_EXPECT_OK(CloseFile(handle));
+}
 
 TEST_F(Permissions, AnAccessListIsOneWithTheMode) {
   VARVE_ASSERT_OK(Write("f", "x"));
