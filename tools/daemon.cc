@@ -7,8 +7,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <thread>
@@ -18,6 +20,7 @@
 #include "fs/control/service.h"
 #include "fs/fuse/session.h"
 #include "store/base/unique_fd.h"
+#include "tools/daemon_client.h"
 #include "tools/find_disks.h"
 
 namespace varve {
@@ -87,6 +90,26 @@ std::vector<std::string> WarningsAbout(const VolumeStatus& status) {
   return warnings;
 }
 
+// After umount(8) a volume is still being closed for a while, and a command may be looking at its
+// disks: that is waited for. A volume that is mounted is not.
+Result<FoundDisks> FindDisksLetGo(const std::vector<std::string>& given, DaemonLog& log) {
+  constexpr std::chrono::seconds kPatience{20};
+  constexpr std::chrono::milliseconds kPause{50};
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  const auto is_mounted = [](const std::string& disk) { return StatusOfMountedDisk(disk).ok(); };
+  bool said = false;
+  while (true) {
+    auto found = FindDisks(given, DiskAccess::kReadWrite);
+    if (found.ok() || found.error().code() != ErrorCode::kBusy ||
+        std::chrono::steady_clock::now() >= deadline || std::ranges::any_of(given, is_mounted)) {
+      return found;
+    }
+    if (!said) log.Write(found.error().message() + "; waiting for it to be let go");
+    said = true;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 // The parts of a mounted volume, put together in this order and taken apart in the reverse one.
 class Daemon {
  public:
@@ -125,7 +148,7 @@ class Daemon {
       findings_.Add(finding);
       log_.Write(finding.what + (finding.next_step.empty() ? "" : "; " + finding.next_step));
     };
-    ASSIGN_OR_RETURN(FoundDisks found, FindDisks(request_.disks, DiskAccess::kReadWrite));
+    ASSIGN_OR_RETURN(FoundDisks found, FindDisksLetGo(request_.disks, log_));
     for (const std::string& note : found.notes) log_.Write(note);
     ASSIGN_OR_RETURN(auto disks, DiskSet::Assemble(std::move(found.disks)));
     ASSIGN_OR_RETURN(volume_, Volume::Open(std::move(disks), options,

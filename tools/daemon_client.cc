@@ -30,6 +30,25 @@ Result<Moment> ResolveLocally(const std::string& when) {
 
 }  // namespace
 
+Result<Json> StatusOfMount(const VarveMount& mount) {
+  auto status = AskDaemon(mount, "status");
+  if (status.ok()) (*status)["mountpoint"] = mount.mountpoint;
+  return status;
+}
+
+Result<Json> StatusOfMountedDisk(const std::string& disk) {
+  ASSIGN_OR_RETURN(const auto mounts, ListVarveMounts());
+  for (const VarveMount& mount : mounts) {
+    auto status = StatusOfMount(mount);
+    if (!status.ok()) continue;  // somebody else's, perhaps; ours answers
+    for (const Json& member : status->value("disks", Json::array())) {
+      const auto path = CanonicalPath(member.value("path", std::string()));
+      if (path.ok() && *path == disk) return status;
+    }
+  }
+  return Error(ErrorCode::kNotFound, disk + " is no disk of a mounted volume");
+}
+
 Result<MountedPath> FindMounted(const std::string& path) {
   MountedPath found;
   ASSIGN_OR_RETURN(found.path, SplitAtExisting(path));

@@ -9,6 +9,12 @@
 
 namespace varve {
 
+// What `varve status` shows of a mounted volume.
+Result<Json> StatusOfMount(const VarveMount& mount);
+// The same of the one that a directory, by its canonical path, is a disk of, found by asking all
+// daemons. kNotFound when none of those that answer knows it.
+Result<Json> StatusOfMountedDisk(const std::string& disk);
+
 // A path in a mounted volume; it need not exist today.
 struct MountedPath {
   VarveMount mount;

@@ -2,9 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "fs/control/client.h"
 #include "fs/control/health.h"
 #include "store/disk/disk_set.h"
+#include "tools/daemon_client.h"
 #include "tools/find_disks.h"
 #include "tools/paths.h"
 #include "tools/text.h"
@@ -12,12 +12,6 @@
 
 namespace varve {
 namespace {
-
-Result<Json> StatusOfMount(const VarveMount& mount) {
-  auto status = AskDaemon(mount, "status");
-  if (status.ok()) (*status)["mountpoint"] = mount.mountpoint;
-  return status;
-}
 
 Result<Json> StatusOfLabels(const std::string& disk) {
   ASSIGN_OR_RETURN(FoundDisks found, FindDisks({disk}, DiskAccess::kReadOnly));
@@ -30,20 +24,6 @@ Result<Json> StatusOfLabels(const std::string& disk) {
   return json;
 }
 
-// The mounted volume that a directory is a disk of, found by asking all of them.
-Result<Json> StatusOfMountedDisk(const std::string& disk) {
-  ASSIGN_OR_RETURN(const auto mounts, ListVarveMounts());
-  for (const VarveMount& mount : mounts) {
-    auto status = StatusOfMount(mount);
-    if (!status.ok()) continue;  // somebody else's, perhaps; ours answers
-    for (const Json& member : status->value("disks", Json::array())) {
-      const auto path = CanonicalPath(member.value("path", std::string()));
-      if (path.ok() && *path == disk) return status;
-    }
-  }
-  return Error(ErrorCode::kBusy, disk + " is in use by another process (varve fsck?)");
-}
-
 Result<Json> StatusOf(const std::string& path) {
   const auto named = CanonicalDirectoryOf(path);
   if (!named.ok()) return named.error();
@@ -53,7 +33,11 @@ Result<Json> StatusOf(const std::string& path) {
   if (canonical.ok()) {
     auto status = StatusOfLabels(place);
     if (status.ok()) return status;
-    if (status.error().code() == ErrorCode::kBusy) return StatusOfMountedDisk(place);
+    if (status.error().code() == ErrorCode::kBusy) {
+      auto mounted = StatusOfMountedDisk(place);
+      if (mounted.ok() || mounted.error().code() != ErrorCode::kNotFound) return mounted;
+      return Error(ErrorCode::kBusy, place + " is in use by another process (varve fsck?)");
+    }
     const auto mount = FindMountOf(place);
     if (!mount.ok()) {
       if (status.error().code() != ErrorCode::kNotFound) return status;

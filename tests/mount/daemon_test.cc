@@ -1,5 +1,6 @@
 // The daemon's life: options, signals, its end, lost disks, other users.
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -80,6 +81,24 @@ TEST_F(DaemonTest, UmountLetsGoOfTheDisks) {
   ASSERT_EQ(volume_.Unmount().status, 0);
   EXPECT_EQ(VarveJson({"status", volume_.disk(0)}).at("mounted"), false);
   EXPECT_EQ(volume_.Run({"fsck", "-n", volume_.disk(0)}).status, 0);
+}
+
+TEST_F(DaemonTest, MountingWaitsForAVolumeThatIsStillBeingClosed) {
+  const std::string text(48 << 20, 'x');
+  WriteFile(volume_ / "file", text);
+  ASSERT_EQ(::umount2(volume_.mountpoint().c_str(), 0), 0);  // does not wait for the daemon
+  const RunResult again = volume_.Run({"mount", volume_.disk(0), volume_.mountpoint()});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(ReadFile(volume_ / "file"), text);
+  EXPECT_EQ(volume_.Run({"umount", volume_.mountpoint()}).status, 0);
+  EXPECT_EQ(volume_.EndDaemon(SIGTERM), 0);  // the first one, which has ended by itself
+}
+
+TEST_F(DaemonTest, MountingAMountedVolumeIsRefusedAtOnce) {
+  const TempDirectory elsewhere;
+  const RunResult refused = volume_.Run({"mount", volume_.disk(0), elsewhere.path()});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("in use"));
 }
 
 TEST_F(DaemonTest, KilledItLosesNothingThatWasSynced) {
