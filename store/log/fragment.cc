@@ -133,6 +133,25 @@ Status CheckLocation(const StripeLocation& location) {
   return {};
 }
 
+Status CheckExtent(const StripeLocation& location, const ExtentRef& extent) {
+  const StripeDescriptor& stripe = location.stripe;
+  if (stripe.id != extent.stripe) {
+    return Error(ErrorCode::kCorrupt, fmt::format("asked for stripe {:x}, got {:x}",
+                                                  extent.stripe.value, stripe.id.value));
+  }
+  RETURN_IF_ERROR(CheckLocation(location));
+  const std::uint64_t end = std::uint64_t{extent.fragment_offset} + extent.stored_bytes;
+  if (extent.column >= stripe.data || extent.stored_bytes == 0 || end > stripe.payload_bytes()) {
+    return Error(ErrorCode::kCorrupt,
+                 fmt::format("extent lies outside of stripe {:x}", stripe.id.value));
+  }
+  if (extent.codec == Codec::kNone && extent.stored_bytes != extent.raw_bytes) {
+    return Error(ErrorCode::kCorrupt,
+                 fmt::format("extent in stripe {:x} has two lengths", stripe.id.value));
+  }
+  return {};
+}
+
 DiskIndex DiskOfColumn(const StripeLocation& location, int column) {
   CHECK(column >= 0 && column < location.stripe.columns(), "no such column");
   const std::size_t at = location.stripe.first_column + static_cast<std::size_t>(column);

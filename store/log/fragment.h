@@ -10,6 +10,9 @@ namespace varve {
 // StripeReader need that, for a location may come from a disk.
 Status CheckLocation(const StripeLocation& location);
 
+// CheckLocation, and kCorrupt unless the extent lies in one of that very stripe's data columns.
+Status CheckExtent(const StripeLocation& location, const ExtentRef& extent);
+
 // The disk that holds column `column` (0 <= column < columns()) of the stripe. CHECKs the range;
 // CheckLocation comes first.
 DiskIndex DiskOfColumn(const StripeLocation& location, int column);

@@ -11,8 +11,9 @@
 #include "store/base/synchronized.h"
 #include "store/codec/checksum.h"
 #include "store/log/column_files.h"
+#include "store/log/columns.h"
 #include "store/log/fragment.h"
-#include "store/parity/erasure_code.h"
+#include "store/log/stripe_images.h"
 
 namespace varve {
 namespace {
@@ -24,54 +25,6 @@ constexpr std::size_t kStreamBytes = 128 * 1024;
 constexpr std::size_t kReportedLimit = 100'000;
 // Selections of columns tried when single fragments are damaged in more than m places.
 constexpr int kSelectionLimit = 256;
-
-ErasureMask Bit(int column) { return ErasureMask{1} << column; }
-
-// Columns of a stripe in memory, of one length, and which of them hold something.
-struct Columns {
-  std::vector<ByteVector> bytes;
-  ErasureMask present = 0;
-
-  explicit Columns(int count) : bytes(static_cast<std::size_t>(count)) {}
-  ByteVector& at(int column) { return bytes[static_cast<std::size_t>(column)]; }
-  void Set(int column, ByteVector content) {
-    at(column) = std::move(content);
-    present |= Bit(column);
-  }
-};
-
-// Computes `wanted` from exactly the columns in `sources`.
-Result<ByteVector> Decode(const StripeDescriptor& stripe, Columns& columns, ErasureMask sources,
-                          int wanted, std::size_t length_bytes) {
-  const ErasureMask all = Bit(stripe.columns()) - 1;
-  ByteVector result(length_bytes);
-  std::vector<MutableByteSpan> spans;
-  for (int c = 0; c < stripe.columns(); ++c) {
-    spans.emplace_back(c == wanted ? result : columns.at(c));
-  }
-  RETURN_IF_ERROR(ErasureCodeFor(stripe.data, stripe.parity)
-                      .Reconstruct(spans, Bit(wanted), all & ~sources & ~Bit(wanted)));
-  return result;
-}
-
-Status CheckExtent(const StripeLocation& location, const ExtentRef& extent) {
-  const StripeDescriptor& stripe = location.stripe;
-  if (stripe.id != extent.stripe) {
-    return Error(ErrorCode::kCorrupt, fmt::format("asked for stripe {:x}, got {:x}",
-                                                  extent.stripe.value, stripe.id.value));
-  }
-  RETURN_IF_ERROR(CheckLocation(location));
-  const std::uint64_t end = std::uint64_t{extent.fragment_offset} + extent.stored_bytes;
-  if (extent.column >= stripe.data || extent.stored_bytes == 0 || end > stripe.payload_bytes()) {
-    return Error(ErrorCode::kCorrupt,
-                 fmt::format("extent lies outside of stripe {:x}", stripe.id.value));
-  }
-  if (extent.codec == Codec::kNone && extent.stored_bytes != extent.raw_bytes) {
-    return Error(ErrorCode::kCorrupt,
-                 fmt::format("extent in stripe {:x} has two lengths", stripe.id.value));
-  }
-  return {};
-}
 
 // Where runs are read to, by direct reads: one a thread, kept, the size of the longest fragment.
 MutableByteSpan RunBuffer() {
@@ -110,6 +63,7 @@ struct StripeReader::Impl {
   const FindingSink findings;
   ColumnFiles files;
   Synchronized<std::unordered_set<std::uint64_t>> reported;
+  StripeImages images;  // of stripes that lack data columns, while they are read in long runs
 
   Impl(DiskSet& disk_set, const Uuid& uuid, StripeLookup stripe_lookup, FindingSink sink)
       : disks(disk_set),
@@ -125,7 +79,13 @@ struct StripeReader::Impl {
 
   Status ReadStored(const StripeLocation& location, const ExtentRef& extent,
                     MutableByteSpan stored);
+  bool IsWhole(const StripeLocation& location) const;
+  Result<StripeImage> LoadImage(const StripeLocation& location);
+  Result<ByteSpan> ReadPages(const StripeLocation& location, int column, std::size_t from,
+                             std::size_t to, std::shared_ptr<const StripeImage>& image);
   std::vector<Status> ReadRun(const StripeLocation& location, std::span<const ExtentRead> run);
+  Result<ByteVector> DecodeOthers(const StripeLocation& location, int column, std::uint64_t offset,
+                                  std::size_t length_bytes);
   Result<ByteVector> DecodeRange(const StripeLocation& location, const ExtentRef& extent);
   Result<ByteVector> DecodeVerified(const StripeLocation& location, const ExtentRef& extent);
   Result<ByteVector> TrySelections(const StripeDescriptor& stripe, const ExtentRef& extent,
@@ -215,24 +175,32 @@ Status StripeReader::Impl::ReadStored(const StripeLocation& location, const Exte
   return {};
 }
 
-// The same range of k other columns, decoded, and checked against the extent's checksum.
-Result<ByteVector> StripeReader::Impl::DecodeRange(const StripeLocation& location,
-                                                   const ExtentRef& extent) {
+// A range of a column, header included, computed from the same range of k others. Nothing in it is
+// verified.
+Result<ByteVector> StripeReader::Impl::DecodeOthers(const StripeLocation& location, int column,
+                                                    std::uint64_t offset,
+                                                    std::size_t length_bytes) {
   const StripeDescriptor& stripe = location.stripe;
   Columns columns(stripe.columns());
   for (int c = 0; c < stripe.columns() && std::popcount(columns.present) < stripe.data; ++c) {
-    if (c == extent.column) continue;
-    ByteVector range(extent.stored_bytes);
-    const Status read =
-        ReadRange(location, c, kFragmentHeaderBytes + extent.fragment_offset, range);
+    if (c == column) continue;
+    ByteVector range(length_bytes);
+    const Status read = ReadRange(location, c, offset, range);
     if (read.ok()) {
       columns.Set(c, std::move(range));
     } else {
       Report(location, c, read.error());
     }
   }
-  ASSIGN_OR_RETURN(ByteVector result,
-                   Decode(stripe, columns, columns.present, extent.column, extent.stored_bytes));
+  return DecodeColumn(stripe, columns, columns.present, column, length_bytes);
+}
+
+// The same range of k other columns, decoded, and checked against the extent's checksum.
+Result<ByteVector> StripeReader::Impl::DecodeRange(const StripeLocation& location,
+                                                   const ExtentRef& extent) {
+  ASSIGN_OR_RETURN(ByteVector result, DecodeOthers(location, extent.column,
+                                                   kFragmentHeaderBytes + extent.fragment_offset,
+                                                   extent.stored_bytes));
   if (Checksum(result) == extent.checksum) return result;
   return Error(ErrorCode::kCorrupt, "the decoded range fails the extent's checksum");
 }
@@ -248,7 +216,7 @@ Result<ByteVector> StripeReader::Impl::DecodeVerified(const StripeLocation& loca
     if (fragment.ok()) {
       const auto begin = fragment->begin() + extent.fragment_offset;
       ranges.Set(c, ByteVector(begin, begin + extent.stored_bytes));
-      verified |= Bit(c);
+      verified |= ColumnBit(c);
       continue;
     }
     Report(location, c, fragment.error());
@@ -258,7 +226,7 @@ Result<ByteVector> StripeReader::Impl::DecodeVerified(const StripeLocation& loca
       ranges.Set(c, std::move(range));
     }
   }
-  if ((verified & Bit(extent.column)) != 0) {
+  if ((verified & ColumnBit(extent.column)) != 0) {
     ByteVector& own = ranges.at(extent.column);
     if (Checksum(own) == extent.checksum) return std::move(own);
     return Error(ErrorCode::kCorrupt,
@@ -276,7 +244,8 @@ Result<ByteVector> StripeReader::Impl::TrySelections(const StripeDescriptor& str
                                                      ErasureMask verified) {
   std::vector<int> damaged;
   for (int c = 0; c < stripe.columns(); ++c) {
-    if (c != extent.column && (ranges.present & ~verified & Bit(c)) != 0) damaged.push_back(c);
+    if (c != extent.column && (ranges.present & ~verified & ColumnBit(c)) != 0)
+      damaged.push_back(c);
   }
   const int sound = std::popcount(verified);
   const int wanting = std::max(0, stripe.data - sound);
@@ -288,10 +257,10 @@ Result<ByteVector> StripeReader::Impl::TrySelections(const StripeDescriptor& str
   for (int i = 0; i < kSelectionLimit; ++i) {
     ErasureMask sources = verified;
     for (std::size_t d = 0; d < damaged.size(); ++d) {
-      if (chosen[d]) sources |= Bit(damaged[d]);
+      if (chosen[d]) sources |= ColumnBit(damaged[d]);
     }
     ASSIGN_OR_RETURN(ByteVector result,
-                     Decode(stripe, ranges, sources, extent.column, extent.stored_bytes));
+                     DecodeColumn(stripe, ranges, sources, extent.column, extent.stored_bytes));
     if (Checksum(result) == extent.checksum) return result;
     if (!std::prev_permutation(chosen.begin(), chosen.end())) break;
   }
@@ -317,6 +286,59 @@ Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
   return Decompress(extent.codec, stored, raw);
 }
 
+// All disks that its data lies on are there.
+bool StripeReader::Impl::IsWhole(const StripeLocation& location) const {
+  for (int c = 0; c < location.stripe.data; ++c) {
+    if (disks.online(DiskOfColumn(location, c)) == nullptr) return false;
+  }
+  return true;
+}
+
+// All data columns, whole, from the first k that can be read. Nothing in it is verified.
+Result<StripeImage> StripeReader::Impl::LoadImage(const StripeLocation& location) {
+  const StripeDescriptor& stripe = location.stripe;
+  StripeImage image(stripe.columns(), stripe.fragment_bytes);
+  ErasureMask present = 0;
+  for (int c = 0; c < stripe.columns() && std::popcount(present) < stripe.data; ++c) {
+    const Status read = ReadRange(location, c, 0, image.Allocate(c));
+    if (read.ok()) {
+      present |= ColumnBit(c);
+    } else {
+      Report(location, c, read.error());
+    }
+  }
+  const ErasureMask all = ColumnBit(stripe.columns()) - 1;
+  const ErasureMask missing = (ColumnBit(stripe.data) - 1) & ~present;
+  for (int c = 0; c < stripe.columns(); ++c) {
+    const ErasureMask bit = ColumnBit(c);
+    if ((missing & bit) != 0) image.Allocate(c);
+    if ((missing & bit) == 0 && (present & bit) == 0) image.Drop(c);
+  }
+  RETURN_IF_ERROR(ErasureCodeFor(stripe.data, stripe.parity)
+                      .Reconstruct(image.columns(), missing, all & ~present & ~missing));
+  for (int c = stripe.data; c < stripe.columns(); ++c) image.Drop(c);
+  return image;
+}
+
+// Bytes [from, to) of a column's fragment, in memory until this thread reads the next, or as long
+// as `image`. In a stripe that lacks a data column a long run is mostly followed by its neighbours:
+// then each of k columns is read once for all of them. Nothing in it is verified.
+Result<ByteSpan> StripeReader::Impl::ReadPages(const StripeLocation& location, int column,
+                                               std::size_t from, std::size_t to,
+                                               std::shared_ptr<const StripeImage>& image) {
+  if (to - from >= location.stripe.fragment_bytes / 2 && !IsWhole(location)) {
+    ASSIGN_OR_RETURN(image, images.Get(location.stripe.id, [&] { return LoadImage(location); }));
+    return image->column(column).subspan(from, to - from);
+  }
+  const MutableByteSpan pages = RunBuffer().first(to - from);
+  const Status read = ReadRange(location, column, from, pages);
+  if (read.ok()) return ByteSpan(pages);
+  Report(location, column, read.error());
+  ASSIGN_OR_RETURN(const ByteVector decoded, DecodeOthers(location, column, from, pages.size()));
+  std::ranges::copy(decoded, pages.begin());
+  return ByteSpan(pages);
+}
+
 // Neighbours in one column, with one read. Answers what is wrong with each; those that are not good
 // are for ReadExtent, which knows what to do about them. Nothing when a reference is wrong: then it
 // is not the disk that speaks.
@@ -331,14 +353,14 @@ std::vector<Status> StripeReader::Impl::ReadRun(const StripeLocation& location,
       kFragmentHeaderBytes + run.back().extent.fragment_offset + run.back().extent.stored_bytes;
   const std::size_t from = begin / kFragmentAlign * kFragmentAlign;
   const std::size_t to = (end + kFragmentAlign - 1) / kFragmentAlign * kFragmentAlign;
-  const MutableByteSpan pages = RunBuffer().first(to - from);
-  std::vector<Status> results(run.size(),
-                              ReadRange(location, run.front().extent.column, from, pages));
-  if (!results.front().ok()) return results;
+  std::shared_ptr<const StripeImage> image;
+  const Result<ByteSpan> pages = ReadPages(location, run.front().extent.column, from, to, image);
+  std::vector<Status> results(run.size(), pages.ok() ? Status() : Status(pages.error()));
+  if (!pages.ok()) return results;
   for (std::size_t i = 0; i < run.size(); ++i) {
     const ExtentRef& extent = run[i].extent;
     const ByteSpan stored =
-        pages.subspan(kFragmentHeaderBytes + extent.fragment_offset - from, extent.stored_bytes);
+        pages->subspan(kFragmentHeaderBytes + extent.fragment_offset - from, extent.stored_bytes);
     if (Checksum(stored) != extent.checksum) {
       results[i] = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
     } else {
@@ -396,7 +418,7 @@ Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& locat
     return Lost(stripe, column, std::popcount(columns.present));
   }
   ASSIGN_OR_RETURN(ByteVector result,
-                   Decode(stripe, columns, columns.present, column, stripe.payload_bytes()));
+                   DecodeColumn(stripe, columns, columns.present, column, stripe.payload_bytes()));
   if (Checksum(result) == stripe.checksums[static_cast<std::size_t>(column)]) return result;
   return Error(ErrorCode::kDataLost,
                fmt::format("stripe {:x} column {}: what its fragments decode to fails its checksum",

@@ -27,13 +27,7 @@ class Reader : public StripeFixture {
     ADD_FAILURE() << "no extent in column " << column;
     return placed_.front().first;
   }
-  StripeLocation location_;
-};
-
-TEST_F(Reader, ReadsManyExtentsAtOnceAndMendsThoseThatAreBad) {
-  PlaceOneStripe();
-  MustPlace(SomeInputs(20));  // short ones between, some compressed
-  const auto expect_all = [&] {
+  void ExpectAllReadableAtOnce() {
     std::vector<ByteVector> raws;
     std::vector<ExtentRead> reads;
     for (const auto& [extent, raw] : placed_) raws.emplace_back(extent.raw_bytes);
@@ -41,14 +35,30 @@ TEST_F(Reader, ReadsManyExtentsAtOnceAndMendsThoseThatAreBad) {
     const Status read = reader_->ReadExtents(reads);
     ASSERT_TRUE(read.ok()) << read.error().message();
     for (std::size_t i = 0; i < placed_.size(); ++i) EXPECT_EQ(raws[i], placed_[i].second) << i;
-  };
-  expect_all();
+  }
+  StripeLocation location_;
+};
+
+TEST_F(Reader, ReadsManyExtentsAtOnceAndMendsThoseThatAreBad) {
+  PlaceOneStripe();
+  MustPlace(SomeInputs(20));  // short ones between, some compressed
+  ExpectAllReadableAtOnce();
   EXPECT_TRUE(Findings().empty());
   FlipBit(location_, 1, kFragmentHeaderBytes + kChunkBytes + 5);  // in the second of a run
-  expect_all();
+  ExpectAllReadableAtOnce();
   EXPECT_EQ(Findings().size(), 1u);
   LoseDisk(DiskOf(location_, 0).value);
-  expect_all();
+  ExpectAllReadableAtOnce();
+}
+
+TEST_F(Reader, ReadsManyExtentsAtOnceOfLostDisks) {
+  PlaceOneStripe();
+  MustPlace(SomeInputs(20));
+  for (const int column : {0, 2}) {
+    LoseDisk(DiskOf(location_, column).value);
+    ExpectAllReadableAtOnce();
+  }
+  EXPECT_TRUE(Findings().empty()) << "lost disks are a finding themselves";
 }
 
 TEST_F(Reader, ReportsAReadErrorThatPasses) {
