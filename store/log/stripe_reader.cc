@@ -10,7 +10,7 @@
 #include "store/base/aligned_bytes.h"
 #include "store/base/synchronized.h"
 #include "store/codec/checksum.h"
-#include "store/log/column_files.h"
+#include "store/log/column_reader.h"
 #include "store/log/columns.h"
 #include "store/log/fragment.h"
 #include "store/log/stripe_images.h"
@@ -18,19 +18,10 @@
 namespace varve {
 namespace {
 
-constexpr std::size_t kOpenFileLimit = 192;  // of two descriptors each
 // Extents that lie one behind the other are read at once from so many bytes on.
 constexpr std::size_t kStreamBytes = 128 * 1024;
-// Fragments remembered as reported; beyond it the memory starts anew and some are reported again.
-constexpr std::size_t kReportedLimit = 100'000;
 // Selections of columns tried when single fragments are damaged in more than m places.
 constexpr int kSelectionLimit = 256;
-
-// Where runs are read to, by direct reads: one a thread, kept, the size of the longest fragment.
-MutableByteSpan RunBuffer() {
-  thread_local const AlignedBytes buffer = MakeAlignedBytes(kMaxFragmentBytes);
-  return {buffer.get(), kMaxFragmentBytes};
-}
 
 // How many of `reads`, from the first on, lie one behind the other in a column.
 std::size_t RunLength(std::span<const ExtentRead> reads, std::uint64_t& stored_bytes) {
@@ -57,29 +48,12 @@ Error Lost(const StripeDescriptor& stripe, int column, int usable) {
 }  // namespace
 
 struct StripeReader::Impl {
-  DiskSet& disks;
-  const Uuid volume_uuid;
   const StripeLookup lookup;
-  const FindingSink findings;
-  ColumnFiles files;
-  Synchronized<std::unordered_set<std::uint64_t>> reported;
+  ColumnReader columns;
   StripeImages images;  // of stripes that lack data columns, while they are read in long runs
-
-  Impl(DiskSet& disk_set, const Uuid& uuid, StripeLookup stripe_lookup, FindingSink sink)
-      : disks(disk_set),
-        volume_uuid(uuid),
-        lookup(std::move(stripe_lookup)),
-        findings(std::move(sink)),
-        files(disk_set, kOpenFileLimit) {}
-
-  Status ReadRange(const StripeLocation& location, int column, std::uint64_t offset,
-                   MutableByteSpan out);
-  Result<ByteVector> ReadFragment(const StripeLocation& location, int column);
-  void Report(const StripeLocation& location, int column, const Error& error);
 
   Status ReadStored(const StripeLocation& location, const ExtentRef& extent,
                     MutableByteSpan stored);
-  bool IsWhole(const StripeLocation& location) const;
   Result<StripeImage> LoadImage(const StripeLocation& location);
   Result<ByteSpan> ReadPages(const StripeLocation& location, int column, std::size_t from,
                              std::size_t to, std::shared_ptr<const StripeImage>& image);
@@ -92,73 +66,11 @@ struct StripeReader::Impl {
                                    Columns& ranges, ErasureMask verified);
 };
 
-// Bytes of a column from `offset` in its fragment, header included; all or an error.
-Status StripeReader::Impl::ReadRange(const StripeLocation& location, int column,
-                                     std::uint64_t offset, MutableByteSpan out) {
-  const DiskIndex slot = DiskOfColumn(location, column);
-  const SegmentId segment = location.segment.id;
-  ASSIGN_OR_RETURN(const auto file, files.Open(slot, segment));
-  const auto read = file->Read(location.stripe.file_offset + offset, out);
-  if (!read.ok()) {
-    // The handle may be what is broken.
-    files.Forget(slot, segment);
-    return read.error();
-  }
-  if (*read != out.size()) {
-    return Error(ErrorCode::kNotFound,
-                 fmt::format("{} ends before it", SegmentObjectName(segment)));
-  }
-  return {};
-}
-
-Result<ByteVector> StripeReader::Impl::ReadFragment(const StripeLocation& location, int column) {
-  const StripeDescriptor& stripe = location.stripe;
-  ByteVector fragment(stripe.fragment_bytes);
-  RETURN_IF_ERROR(ReadRange(location, column, 0, fragment));
-  const auto header = ByteSpan(fragment).first(kFragmentHeaderBytes);
-  RETURN_IF_ERROR(CheckFragmentHeader(volume_uuid, stripe, column, header));
-  fragment.erase(fragment.begin(), fragment.begin() + kFragmentHeaderBytes);
-  if (Checksum(fragment) != stripe.checksums[static_cast<std::size_t>(column)]) {
-    return Error(ErrorCode::kCorrupt, "payload fails its checksum");
-  }
-  return fragment;
-}
-
-void StripeReader::Impl::Report(const StripeLocation& location, int column, const Error& error) {
-  if (error.code() == ErrorCode::kDiskLost) return;
-  const DiskIndex slot = DiskOfColumn(location, column);
-  const DiskLabel label = disks.label();
-  if (slot.value < label.slots.size() && label.slots[slot.value].state == SlotState::kRebuilding) {
-    return;
-  }
-  const StripeId stripe = location.stripe.id;
-  {
-    // Known by a hash of stripe and column: a collision would at worst keep one report back.
-    const std::uint64_t parts[] = {stripe.value, static_cast<std::uint64_t>(column)};
-    const std::uint64_t key = Checksum(std::as_bytes(std::span(parts)));
-    auto known = reported.Lock();
-    if (known->size() >= kReportedLimit) known->clear();
-    if (!known->insert(key).second) return;
-  }
-  Finding finding;
-  finding.kind = error.code() == ErrorCode::kCorrupt ? FindingKind::kFragmentCorrupt
-                                                     : FindingKind::kFragmentMissing;
-  finding.severity = Severity::kRepairable;
-  finding.disk = slot;
-  finding.stripe = stripe;
-  finding.column = static_cast<std::uint8_t>(column);
-  finding.what = fmt::format("disk {}: {}: fragment of stripe {:x} column {} at offset {}: {}",
-                             slot.value, SegmentObjectName(location.segment.id), stripe.value,
-                             column, location.stripe.file_offset, error.message());
-  finding.next_step = "run varve fsck -y";
-  findings(finding);
-}
-
 // The extent's bytes as stored, verified, by the cheapest way that works.
 Status StripeReader::Impl::ReadStored(const StripeLocation& location, const ExtentRef& extent,
                                       MutableByteSpan stored) {
-  Status direct =
-      ReadRange(location, extent.column, kFragmentHeaderBytes + extent.fragment_offset, stored);
+  Status direct = columns.ReadRange(location, extent.column,
+                                    kFragmentHeaderBytes + extent.fragment_offset, stored);
   if (direct.ok()) {
     if (Checksum(stored) == extent.checksum) return {};
     direct = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
@@ -168,7 +80,7 @@ Status StripeReader::Impl::ReadStored(const StripeLocation& location, const Exte
   // Only now is it known that the fragment was wrong and not the reference to it; a fragment that
   // cannot be read at all is reported in any case.
   if (decoded.ok() || direct.error().code() != ErrorCode::kCorrupt) {
-    Report(location, extent.column, direct.error());
+    columns.Report(location, extent.column, direct.error());
   }
   if (!decoded.ok()) return decoded.error();
   std::copy(decoded->begin(), decoded->end(), stored.begin());
@@ -181,18 +93,18 @@ Result<ByteVector> StripeReader::Impl::DecodeOthers(const StripeLocation& locati
                                                     std::uint64_t offset,
                                                     std::size_t length_bytes) {
   const StripeDescriptor& stripe = location.stripe;
-  Columns columns(stripe.columns());
-  for (int c = 0; c < stripe.columns() && std::popcount(columns.present) < stripe.data; ++c) {
+  Columns ranges(stripe.columns());
+  for (int c = 0; c < stripe.columns() && std::popcount(ranges.present) < stripe.data; ++c) {
     if (c == column) continue;
     ByteVector range(length_bytes);
-    const Status read = ReadRange(location, c, offset, range);
+    const Status read = columns.ReadRange(location, c, offset, range);
     if (read.ok()) {
-      columns.Set(c, std::move(range));
+      ranges.Set(c, std::move(range));
     } else {
-      Report(location, c, read.error());
+      columns.Report(location, c, read.error());
     }
   }
-  return DecodeColumn(stripe, columns, columns.present, column, length_bytes);
+  return DecodeColumn(stripe, ranges, ranges.present, column, length_bytes);
 }
 
 // The same range of k other columns, decoded, and checked against the extent's checksum.
@@ -212,17 +124,17 @@ Result<ByteVector> StripeReader::Impl::DecodeVerified(const StripeLocation& loca
   Columns ranges(stripe.columns());
   ErasureMask verified = 0;
   for (int c = 0; c < stripe.columns(); ++c) {
-    const auto fragment = ReadFragment(location, c);
+    const auto fragment = columns.ReadFragment(location, c);
     if (fragment.ok()) {
       const auto begin = fragment->begin() + extent.fragment_offset;
       ranges.Set(c, ByteVector(begin, begin + extent.stored_bytes));
       verified |= ColumnBit(c);
       continue;
     }
-    Report(location, c, fragment.error());
+    columns.Report(location, c, fragment.error());
     // A damaged fragment may still be whole in the range that is wanted.
     ByteVector range(extent.stored_bytes);
-    if (ReadRange(location, c, kFragmentHeaderBytes + extent.fragment_offset, range).ok()) {
+    if (columns.ReadRange(location, c, kFragmentHeaderBytes + extent.fragment_offset, range).ok()) {
       ranges.Set(c, std::move(range));
     }
   }
@@ -269,7 +181,9 @@ Result<ByteVector> StripeReader::Impl::TrySelections(const StripeDescriptor& str
 
 StripeReader::StripeReader(DiskSet& disks, const Uuid& volume_uuid, StripeLookup lookup,
                            FindingSink findings)
-    : impl_(std::make_unique<Impl>(disks, volume_uuid, std::move(lookup), std::move(findings))) {}
+    : impl_(new Impl{.lookup = std::move(lookup),
+                     .columns = ColumnReader(disks, volume_uuid, std::move(findings)),
+                     .images = {}}) {}
 
 StripeReader::~StripeReader() = default;
 
@@ -286,25 +200,17 @@ Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
   return Decompress(extent.codec, stored, raw);
 }
 
-// All disks that its data lies on are there.
-bool StripeReader::Impl::IsWhole(const StripeLocation& location) const {
-  for (int c = 0; c < location.stripe.data; ++c) {
-    if (disks.online(DiskOfColumn(location, c)) == nullptr) return false;
-  }
-  return true;
-}
-
 // All data columns, whole, from the first k that can be read. Nothing in it is verified.
 Result<StripeImage> StripeReader::Impl::LoadImage(const StripeLocation& location) {
   const StripeDescriptor& stripe = location.stripe;
   StripeImage image(stripe.columns(), stripe.fragment_bytes);
   ErasureMask present = 0;
   for (int c = 0; c < stripe.columns() && std::popcount(present) < stripe.data; ++c) {
-    const Status read = ReadRange(location, c, 0, image.Allocate(c));
+    const Status read = columns.ReadRange(location, c, 0, image.Allocate(c));
     if (read.ok()) {
       present |= ColumnBit(c);
     } else {
-      Report(location, c, read.error());
+      columns.Report(location, c, read.error());
     }
   }
   const ErasureMask all = ColumnBit(stripe.columns()) - 1;
@@ -326,14 +232,14 @@ Result<StripeImage> StripeReader::Impl::LoadImage(const StripeLocation& location
 Result<ByteSpan> StripeReader::Impl::ReadPages(const StripeLocation& location, int column,
                                                std::size_t from, std::size_t to,
                                                std::shared_ptr<const StripeImage>& image) {
-  if (to - from >= location.stripe.fragment_bytes / 2 && !IsWhole(location)) {
+  if (to - from >= location.stripe.fragment_bytes / 2 && !columns.IsWhole(location)) {
     ASSIGN_OR_RETURN(image, images.Get(location.stripe.id, [&] { return LoadImage(location); }));
     return image->column(column).subspan(from, to - from);
   }
-  const MutableByteSpan pages = RunBuffer().first(to - from);
-  const Status read = ReadRange(location, column, from, pages);
+  const MutableByteSpan pages = ColumnReader::RunBuffer().first(to - from);
+  const Status read = columns.ReadRange(location, column, from, pages);
   if (read.ok()) return ByteSpan(pages);
-  Report(location, column, read.error());
+  columns.Report(location, column, read.error());
   ASSIGN_OR_RETURN(const ByteVector decoded, DecodeOthers(location, column, from, pages.size()));
   std::ranges::copy(decoded, pages.begin());
   return ByteSpan(pages);
@@ -385,19 +291,35 @@ Status StripeReader::ReadExtents(std::span<const ExtentRead> reads) {
       if (!results.empty() && results[i].ok()) continue;
       RETURN_IF_ERROR(ReadExtent(run[i].extent, run[i].raw));
       // It was read well after all, perhaps out of a cache: what the disk said first still counts.
-      if (!results.empty()) impl_->Report(*location, run[i].extent.column, results[i].error());
+      if (!results.empty())
+        impl_->columns.Report(*location, run[i].extent.column, results[i].error());
     }
   }
   return {};
 }
 
-Result<ByteVector> StripeReader::ReadFragment(const StripeLocation& location, int column) {
-  RETURN_IF_ERROR(CheckLocation(location));
-  auto fragment = impl_->ReadFragment(location, column);
-  if (fragment.ok()) return fragment;
-  return fragment.error().In(
+namespace {
+
+Error InColumn(const Error& error, const StripeLocation& location, int column) {
+  return error.In(
       fmt::format("disk {}: {}: stripe {:x} column {}", DiskOfColumn(location, column).value,
                   SegmentObjectName(location.segment.id), location.stripe.id.value, column));
+}
+
+}  // namespace
+
+Result<ByteVector> StripeReader::ReadFragment(const StripeLocation& location, int column) {
+  RETURN_IF_ERROR(CheckLocation(location));
+  auto fragment = impl_->columns.ReadFragment(location, column);
+  if (fragment.ok()) return fragment;
+  return InColumn(fragment.error(), location, column);
+}
+
+Status StripeReader::VerifyFragment(const StripeLocation& location, int column) {
+  RETURN_IF_ERROR(CheckLocation(location));
+  const Status sound = impl_->columns.VerifyFragment(location, column);
+  if (sound.ok()) return {};
+  return InColumn(sound.error(), location, column);
 }
 
 Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& location, int column) {
@@ -407,11 +329,11 @@ Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& locat
   Columns columns(stripe.columns());
   for (int c = 0; c < stripe.columns() && std::popcount(columns.present) < stripe.data; ++c) {
     if (c == column) continue;
-    auto fragment = impl_->ReadFragment(location, c);
+    auto fragment = impl_->columns.ReadFragment(location, c);
     if (fragment.ok()) {
       columns.Set(c, std::move(fragment).value());
     } else {
-      impl_->Report(location, c, fragment.error());
+      impl_->columns.Report(location, c, fragment.error());
     }
   }
   if (std::popcount(columns.present) < stripe.data) {
@@ -425,6 +347,6 @@ Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& locat
                            stripe.id.value, column));
 }
 
-void StripeReader::Forget(DiskIndex slot) { impl_->files.Forget(slot); }
+void StripeReader::Forget(DiskIndex slot) { impl_->columns.Forget(slot); }
 
 }  // namespace varve

@@ -49,6 +49,8 @@ class StripeReader {
   // checksum. Errors: kDiskLost, kNotFound, kCorrupt, kIo. Makes no finding: the caller, who asked
   // for this one fragment, has the error.
   Result<ByteVector> ReadFragment(const StripeLocation& location, int column);
+  // The same for whom it is enough to know that it is sound.
+  Status VerifyFragment(const StripeLocation& location, int column);
   // Whole payload of one column computed from k others, each verified; the result is verified
   // against the descriptor's checksum before it is returned. kDataLost otherwise.
   Result<ByteVector> ReconstructFragment(const StripeLocation& location, int column);

@@ -165,11 +165,11 @@ class FragmentScan {
       for (int column = 0; column < location.stripe.columns(); ++column) {
         if (!scan.Holds(slot, i, column)) continue;
         if (log_.Cancelled()) return Error(ErrorCode::kCancelled, "the check was cancelled");
-        const auto payload = context_.reader.ReadFragment(location, column);
-        if (!payload.ok()) {
-          if (payload.error().code() == ErrorCode::kDiskLost) return payload.error();
+        const Status sound = context_.reader.VerifyFragment(location, column);
+        if (!sound.ok()) {
+          if (sound.error().code() == ErrorCode::kDiskLost) return sound.error();
           scan.bad[i].fetch_or(std::uint64_t{1} << column);
-          NoteFragment(slot, disk, location.stripe, column, payload.error());
+          NoteFragment(slot, disk, location.stripe, column, sound.error());
         }
         log_.Advance(location.stripe.fragment_bytes);
       }
