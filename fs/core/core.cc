@@ -1,6 +1,7 @@
 #include "fs/core/core.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "fs/core/attributes.h"
@@ -80,6 +81,28 @@ bool Core::IsReadDue(InodeId inode, const InodeAttributes& attributes) const {
 
 void Core::NoteRead(InodeId inode, const InodeAttributes& attributes) {
   if (IsReadDue(inode, attributes)) read_times_.Note(inode, Now());
+}
+
+void Core::CommitReadTimes() {
+  constexpr std::size_t kTogether = InodeLocks::kMaxAtOnce;
+  std::vector<InodeId> known = read_times_.Known();
+  std::sort(known.begin(), known.end());  // as they lie in the catalog
+  for (std::size_t first = 0; first < known.size(); first += kTogether) {
+    std::array<InodeId, kTogether> inodes{};
+    std::copy_n(known.begin() + static_cast<std::ptrdiff_t>(first),
+                std::min(kTogether, known.size() - first), inodes.begin());
+    const InodeLocks::Exclusive lock(
+        locks_, {inodes[0], inodes[1], inodes[2], inodes[3], inodes[4], inodes[5]});
+    Change change;
+    change.kind = ChangeKind::kMaintenance;
+    for (const InodeId inode : inodes) {
+      if (!inode || !CheckStored(inode).ok()) continue;
+      Result<InodeAttributes> attributes = Load(inode);
+      if (!attributes.ok() || attributes->nlink == 0) continue;
+      change.operations.push_back(PutInode{inode, *std::move(attributes)});
+    }
+    if (!change.operations.empty() && !Commit(std::move(change)).ok()) return;
+  }
 }
 
 Status Core::CheckStored(InodeId inode) {

@@ -61,6 +61,10 @@ class Core {
   // An extended attribute at present; nothing if there is none. Under the inode's lock.
   Result<std::optional<std::string>> GetXattr(InodeId inode, std::string_view name);
 
+  // Commits the times of reading that have gone along with no change, as maintenance, which is no
+  // version. With the writers' gate closed. What cannot be committed is only that: nothing is told.
+  void CommitReadTimes();
+
   // --- Without locks and gates ---
   // What stat(2) says of a node of the present.
   Result<NodeAttributes> Describe(InodeId inode, const InodeAttributes& attributes);

@@ -97,6 +97,7 @@ Result<std::optional<std::string>> History::PathBelow(const View& view, InodeId 
 }
 
 Result<bool> History::LogCommit(const CommitRecord& commit, InodeId directory, const Visit& visit) {
+  if (commit.kind == ChangeKind::kMaintenance) return true;  // nobody's doing
   std::vector<InodeId> told;
   for (const CommitRecord::TouchedEntry& touched : commit.entries) {
     ASSIGN_OR_RETURN(const std::optional<LogRecord> record,

@@ -19,6 +19,7 @@ Status Filesystem::Shutdown() {
   {
     const Gate::Closure writers_wait(impl_->core.writers());
     cut = impl_->core.CutOlderThan(std::chrono::steady_clock::duration::zero());
+    if (cut.ok() && !impl_->core.refusing()) impl_->core.CommitReadTimes();
     impl_->core.RefuseChanges();
   }
   const Status synced = impl_->core.volume().SyncAll();

@@ -195,6 +195,7 @@ Result<bool> History::LogReign(const Place& place, const Reign& reign, const Vis
     for (const InodeVersion& version : history) {
       if (version.from >= reign.until || version.from <= reign.from) continue;
       ASSIGN_OR_RETURN(const LogRecord record, describe(version.from, version.attributes));
+      if (record.kind == ChangeKind::kMaintenance) continue;  // nobody's doing
       if (!visit(record)) return false;
     }
     ASSIGN_OR_RETURN(const View view, volume.At(reign.from));

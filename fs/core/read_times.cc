@@ -33,6 +33,15 @@ TimeNs ReadTimes::Newest(InodeId inode, TimeNs atime_ns) const {
   return found == shard.times.end() ? atime_ns : std::max(found->second, atime_ns);
 }
 
+std::vector<InodeId> ReadTimes::Known() const {
+  std::vector<InodeId> known;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [inode, time_ns] : shard.times) known.push_back(inode);
+  }
+  return known;
+}
+
 void ReadTimes::Forget(InodeId inode) {
   Shard& shard = ShardOf(inode);
   const std::lock_guard lock(shard.mutex);

@@ -4,6 +4,7 @@
 #include <array>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "store/base/clock.h"
 #include "store/log/change.h"
@@ -20,6 +21,8 @@ class ReadTimes {
   void Note(InodeId inode, TimeNs now);
   // The later of the two.
   TimeNs Newest(InodeId inode, TimeNs atime_ns) const;
+  // All that are known of.
+  std::vector<InodeId> Known() const;
   // The time has gone along with a change, or has been set to another.
   void Forget(InodeId inode);
 

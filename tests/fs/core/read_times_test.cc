@@ -1,6 +1,8 @@
 // When something was last read: moved as relatime says, without a version.
 #include "fs/core/read_times.h"
 
+#include <map>
+
 #include "tests/fs/core/filesystem_fixture.h"
 
 namespace varve {
@@ -102,6 +104,25 @@ TEST_F(Reading, IsKeptFromTheNextChangeOn) {
   Remount();
   EXPECT_EQ(AtimeOf("f"), read);
   EXPECT_EQ(AtimeOf(Then(Last(), "f")), read);
+}
+
+TEST_F(Reading, OutlivesUnmountingWithoutAVersion) {
+  VARVE_ASSERT_OK(MakeDirectory("d"));
+  for (int i = 0; i < 20; ++i) VARVE_ASSERT_OK(Write("d/" + std::to_string(i), "text"));
+  VARVE_ASSERT_OK(Write("gone", "text"));
+  std::map<std::string, TimeNs> read;
+  for (const std::string& name : Names("d")) {
+    EXPECT_EQ(ReadAll("d/" + name), "text");
+    read["d/" + name] = AtimeOf("d/" + name);
+  }
+  read["d"] = AtimeOf("d");
+  EXPECT_EQ(ReadAll("gone"), "text");
+  VARVE_ASSERT_OK(Remove("gone"));
+  const auto logged = [&] { return Log("/").size() + Log("d/7").size(); };
+  const std::size_t before = logged();
+  Remount();
+  for (const auto& [path, time] : read) EXPECT_EQ(AtimeOf(path), time) << path;
+  EXPECT_EQ(logged(), before);
 }
 
 TEST_F(Reading, ATimeThatIsSetCounts) {
