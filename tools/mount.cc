@@ -31,7 +31,7 @@ constexpr std::string_view kOptionsHelp = R"(options (-o), separated by commas:
   writeback          the kernel collects writes before it hands them on
   log=FILE           log there, not to the system's log
   nonempty           mount over a directory that is not empty
-  nosuid nodev noexec noatime sync dirsync   as in mount(8)
+  nosuid nodev noexec noatime nodiratime sync dirsync   as in mount(8)
 )";
 
 // A mountpoint to which nothing is lost by mounting on it.

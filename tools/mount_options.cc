@@ -15,7 +15,7 @@ namespace varve {
 namespace {
 
 // For mount(8), fstab(5) and systemd, not for a filesystem; or what Varve does anyway.
-constexpr std::array<std::string_view, 24> kPassedOver{"defaults",
+constexpr std::array<std::string_view, 25> kPassedOver{"defaults",
                                                        "rw",
                                                        "auto",
                                                        "noauto",
@@ -37,6 +37,7 @@ constexpr std::array<std::string_view, 24> kPassedOver{"defaults",
                                                        "exec",
                                                        "diratime",
                                                        "atime",
+                                                       "lazytime",
                                                        "nolazytime",
                                                        "fsc"};
 constexpr std::array<std::string_view, 8> kForTheKernel{"nosuid", "nodev",   "noexec", "noatime",
@@ -107,6 +108,8 @@ Status SetWord(MountOptions& options, std::string_view word) {
     options.allow_other = false;
   } else if (word == "writeback") {
     options.writeback = true;
+  } else if (word == "nodiratime") {
+    options.nodiratime = true;
   } else if (word == "nonempty") {
     options.nonempty = true;
   } else if (Contains(kForTheKernel, word)) {
@@ -156,6 +159,8 @@ FilesystemOptions ToFilesystemOptions(const MountOptions& options) {
   filesystem.snapdir = options.snapdir;
   if (options.read_only || Contains(options.generic, "noatime")) {
     filesystem.atime = AtimePolicy::kNever;
+  } else if (options.nodiratime) {
+    filesystem.atime = AtimePolicy::kNotDirectories;
   }
   filesystem.write_buffer_bytes = options.memory_bytes / 4;
   filesystem.commit_interval = options.commit_interval;

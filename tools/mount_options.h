@@ -20,6 +20,7 @@ struct MountOptions {
   bool read_only = false;
   bool writeback = false;
   bool nonempty = false;
+  bool nodiratime = false;  // ours: libfuse does not know it
   SnapshotDirectory snapdir = SnapshotDirectory::kHidden;
   std::uint64_t memory_bytes = kDefaultMemoryBytes;
   std::chrono::milliseconds commit_interval{1000};

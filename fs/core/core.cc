@@ -76,7 +76,9 @@ Status Core::CountBlocks(const View& view, const InodeAttributes& attributes, st
 }
 
 bool Core::IsReadDue(InodeId inode, const InodeAttributes& attributes) const {
-  return options_.atime == AtimePolicy::kRelative && read_times_.IsDue(inode, attributes, Now());
+  const bool counts = options_.atime == AtimePolicy::kRelative ||
+                      (options_.atime == AtimePolicy::kNotDirectories && !S_ISDIR(attributes.mode));
+  return counts && read_times_.IsDue(inode, attributes, Now());
 }
 
 void Core::NoteRead(InodeId inode, const InodeAttributes& attributes) {

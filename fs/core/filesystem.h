@@ -27,7 +27,7 @@ using FileHandle = StrongId<struct FileHandleTag>;
 
 enum class SnapshotDirectory { kHidden, kVisible, kOwner, kOff };  // -o snapdir=
 
-enum class AtimePolicy { kRelative, kNever };  // relatime, noatime
+enum class AtimePolicy { kRelative, kNotDirectories, kNever };  // relatime, nodiratime, noatime
 
 struct FilesystemOptions {
   SnapshotDirectory snapdir = SnapshotDirectory::kHidden;

@@ -25,11 +25,13 @@ std::string ErrorFor(const std::string& text) {
 }
 
 TEST(MountOptions, UnderstandsEachOption) {
-  const MountOptions options =
-      Parsed("ro,writeback,nonempty,snapdir=owner,memory=1G,commit=250,threads=4,log=/l,nosuid");
+  const MountOptions options = Parsed(
+      "ro,writeback,nodiratime,nonempty,snapdir=owner,memory=1G,commit=250,threads=4,log=/"
+      "l,nosuid");
   EXPECT_TRUE(options.read_only);
   EXPECT_TRUE(options.writeback);
   EXPECT_TRUE(options.nonempty);
+  EXPECT_TRUE(options.nodiratime);
   EXPECT_EQ(options.snapdir, SnapshotDirectory::kOwner);
   EXPECT_EQ(options.memory_bytes, 1ULL << 30);
   EXPECT_EQ(options.commit_interval, std::chrono::milliseconds(250));

@@ -143,6 +143,13 @@ TEST_F(Reading, WithoutWishingToBeSeenMovesNothing) {
   EXPECT_EQ(AtimeOf("f"), before);
   Unmount();
   VARVE_ASSERT_OK(disks_.Reopen());
+  options_.atime = AtimePolicy::kNotDirectories;
+  Mount();
+  const TimeNs listed = AtimeOf("/");
+  EXPECT_EQ(Names("/"), std::vector<std::string>{"f"});
+  EXPECT_EQ(AtimeOf("/"), listed);
+  Unmount();
+  VARVE_ASSERT_OK(disks_.Reopen());
   options_.atime = AtimePolicy::kNever;
   Mount();
   EXPECT_EQ(ReadAll("f"), "text");
