@@ -37,7 +37,8 @@ void PrintUsage(std::ostream& out) {
   for (const Verb& verb : kVerbs) {
     out << "  " << verb.name << std::string(10 - verb.name.size(), ' ') << verb.summary << "\n";
   }
-  out << "\nvarve VERB --help tells more. A moment (WHEN) is a time (2026-11-23T15:02:25Z, "
+  out << "\nvarve VERB --help tells more, varve --version which it is. A moment (WHEN) is a time "
+         "(2026-11-23T15:02:25Z, "
          "2026-11-23,\n@GMT-2026.11.23-15.02.25), an age (2h-ago, yesterday), a snapshot's name, "
          "or "
          "@NUMBER from varve log.\n";
@@ -61,6 +62,10 @@ int RunVerb(const Args& words, Io& io) {
   const std::string& name = words[1];
   if (name == "--help" || name == "-h" || name == "help") {
     PrintUsage(io.out);
+    return kExitOk;
+  }
+  if (name == "--version" || name == "-V") {
+    io.out << "varve " VARVE_VERSION "\n";
     return kExitOk;
   }
   for (const Verb& verb : kVerbs) {

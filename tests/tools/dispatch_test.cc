@@ -36,6 +36,14 @@ TEST(Dispatch, EveryVerbHasHelpOnStandardOutput) {
   }
 }
 
+TEST(Dispatch, SaysItsVersion) {
+  for (const char* word : {"--version", "-V"}) {
+    const VerbResult result = RunVerb({word});
+    EXPECT_EQ(result.status, kExitOk);
+    EXPECT_THAT(result.out, testing::MatchesRegex("varve [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  }
+}
+
 TEST(Dispatch, WithoutAVerbItIsAUsageError) {
   const VerbResult result = RunVerb({});
   EXPECT_EQ(result.status, kExitUsage);
