@@ -37,11 +37,10 @@ void PrintUsage(std::ostream& out) {
   for (const Verb& verb : kVerbs) {
     out << "  " << verb.name << std::string(10 - verb.name.size(), ' ') << verb.summary << "\n";
   }
-  out << "\nvarve VERB --help tells more, varve --version which it is. A moment (WHEN) is a time "
-         "(2026-11-23T15:02:25Z, "
-         "2026-11-23,\n@GMT-2026.11.23-15.02.25), an age (2h-ago, yesterday), a snapshot's name, "
-         "or "
-         "@NUMBER from varve log.\n";
+  out << "\nvarve VERB --help tells more, varve --version which it is. A moment (WHEN) is a time\n"
+         "(2026-11-23T15:02:25Z, 2026-11-23, @GMT-2026.11.23-15.02.25), an age (2h-ago, "
+         "yesterday),\n"
+         "a snapshot's name, or @NUMBER from varve log.\n";
 }
 
 int RunMountHelper(const Args& args, Io& io) {
