@@ -14,6 +14,7 @@
 #include "store/base/unique_fd.h"
 #include "tools/daemon.h"
 #include "tools/paths.h"
+#include "tools/remount.h"
 #include "tools/verbs.h"
 
 namespace varve {
@@ -32,6 +33,7 @@ constexpr std::string_view kOptionsHelp = R"(options (-o), separated by commas:
   log=FILE           log there, not to the system's log
   nonempty           mount over a directory that is not empty
   nosuid nodev noexec noatime nodiratime sync dirsync   as in mount(8)
+  remount            with ro, rw and those: changes a mount that is there
 )";
 
 // A mountpoint to which nothing is lost by mounting on it.
@@ -203,6 +205,10 @@ int RunMount(const Args& args, Io& io) {
   app.footer(std::string(kOptionsHelp));
   if (const auto status = ParseArgs(app, args, io)) return *status;
 
+  if (const auto flags = RemountFlags(option_texts)) {
+    const Status remounted = Remount(places.back(), *flags);
+    return remounted.ok() ? kExitOk : Fail(io, "mount", remounted.error());
+  }
   const auto request = MakeRequest(places, option_texts);
   if (!request.ok()) return Fail(io, "mount", request.error());
   return foreground ? RunForeground(*request, io) : RunBackground(*request, io);

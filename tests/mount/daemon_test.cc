@@ -94,6 +94,26 @@ TEST_F(DaemonTest, MountingWaitsForAVolumeThatIsStillBeingClosed) {
   EXPECT_EQ(volume_.EndDaemon(SIGTERM), 0);  // the first one, which has ended by itself
 }
 
+TEST_F(DaemonTest, RemountingChangesTheFlagsOfTheMount) {
+  if (::geteuid() != 0) GTEST_SKIP() << "remounting takes root";
+  WriteFile(volume_ / "file", "x");
+  const auto remount = [&](const std::string& options) {
+    // As mount(8) calls its helper: with the mount table's words, and its source for the disk.
+    return volume_.Run({"mount", "-o", "remount," + options + ",user_id=0,default_permissions",
+                        "varve#source", volume_.mountpoint()});
+  };
+  ASSERT_EQ(remount("ro").status, 0);
+  UniqueFd fd(::open((volume_ / "file").c_str(), O_WRONLY | O_CLOEXEC));
+  EXPECT_FALSE(fd);
+  EXPECT_EQ(errno, EROFS);
+  EXPECT_EQ(ReadFile(volume_ / "file"), "x");
+  ASSERT_EQ(remount("rw").status, 0);
+  WriteFile(volume_ / "file", "y");
+  const TempDirectory elsewhere;
+  EXPECT_THAT(volume_.Run({"mount", "-o", "remount,ro", "x", elsewhere.path()}).err,
+              HasSubstr("not the mountpoint"));
+}
+
 TEST_F(DaemonTest, MountingAMountedVolumeIsRefusedAtOnce) {
   const TempDirectory elsewhere;
   const RunResult refused = volume_.Run({"mount", volume_.disk(0), elsewhere.path()});
