@@ -21,7 +21,8 @@ import workloads
 def parse(argv):
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measures Varve side by side with its peers, in one run.",
-        epilog="Needs root. Peers whose packages are missing are named in the report.")
+        epilog="Needs root. Peers whose packages are missing are named in the report. What a long "
+        "history costs is measured by scripts/bench --growth, which has a --help of its own.")
     known = ", ".join(peer.name for peer in redundant_peers.ALL)
     parser.add_argument("--quick", action="store_true",
                         help="small sizes, the quick peers, one round: about three minutes")
