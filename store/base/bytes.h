@@ -46,6 +46,8 @@ class Encoder {
   void PatchU64(std::size_t at, std::uint64_t v);
 
   void Reserve(std::size_t size_bytes) { bytes_.reserve(size_bytes); }
+  // Begins anew in the memory it has.
+  void Clear() { bytes_.clear(); }
   std::size_t size() const { return bytes_.size(); }
   ByteSpan bytes() const { return bytes_; }
   ByteVector Take() { return std::move(bytes_); }

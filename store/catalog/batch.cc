@@ -9,25 +9,37 @@
 namespace varve {
 namespace {
 
-constexpr const char* kInsertCommit =
-    "INSERT INTO commits (lsn, time_ns, kind, touched) VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kLastCommits =
+    "SELECT first_lsn, changes FROM commits ORDER BY first_lsn DESC LIMIT 1";
 constexpr const char* kPutSnapshot =
     "INSERT OR REPLACE INTO snapshot (name, lsn, time_ns) VALUES (?1, ?2, ?3)";
 constexpr const char* kRemoveSnapshot = "DELETE FROM snapshot WHERE name = ?1";
 
 constexpr auto kLargestKey = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
-// Pieces as they are at rest: what was pending has its place by now.
-PieceList AtRest(const PieceList& pieces) {
-  PieceList result = pieces;
-  for (Piece& piece : result) {
+// What was pending has its place by now.
+void PutToRest(PieceList& pieces) {
+  for (Piece& piece : pieces) {
     if (piece.pending == nullptr) continue;
     const auto place = piece.pending->place();
     CHECK(place.has_value(), "a change reaches the catalog before its bytes have a place");
     piece.extent = *place;
     piece.pending.reset();
   }
-  return result;
+}
+
+// Lays `over` over a chunk's whole state.
+void LayOver(const PieceList& over, PieceList& state) {
+  const bool hides_all = over.size() == 1 && !over.front().IsHole() &&
+                         over.front().chunk_offset == 0 &&
+                         (state.empty() || state.back().end() <= over.front().end());
+  if (hides_all) {  // most writes are like this
+    state = over;
+    return PutToRest(state);
+  }
+  PieceList resting = over;
+  PutToRest(resting);
+  state = Overlay(state, resting, Holes::kDrop);
 }
 
 }  // namespace
@@ -53,23 +65,47 @@ Status Batch::Add(const Change& change) {
   }
   progress_.applied_lsn = change.lsn;
   progress_.applied_time_ns = change.time_ns;
-  const ByteVector touched = EncodeTouched(change);
-  return database_.Run(kInsertCommit, lsn_, change.time_ns, static_cast<std::int64_t>(change.kind),
-                       ByteSpan(touched));
+  return AddCommit(change);
+}
+
+Status Batch::AddCommit(const Change& change) {
+  if (!commits_begun_) {
+    commits_begun_ = true;
+    ASSIGN_OR_RETURN(const Query query, database_.Ask(kLastCommits));
+    ASSIGN_OR_RETURN(const bool row, query->Step());
+    if (row) {
+      ASSIGN_OR_RETURN(commits_, CommitRow::Decode(Lsn(query->U64(0)), query->Blob(1)));
+    }
+    if (commits_.full()) commits_ = CommitRow();
+  }
+  touched_bytes_.Clear();
+  touched_.Encode(change, touched_bytes_);
+  commits_.Add({change.lsn, change.time_ns, change.kind, touched_bytes_.bytes()});
+  if (!commits_.full()) return {};
+  RETURN_IF_ERROR(WriteCommits());
+  commits_ = CommitRow();
+  return {};
 }
 
 Status Batch::Do(const PutInode& op) {
   RETURN_IF_ERROR(NoteId(op.inode.value));
   RETURN_IF_ERROR(NoteId(op.attributes.body.value));
   RETURN_IF_ERROR(NoteId(op.attributes.parent.value));
-  inodes_.push_back({op.inode.value, lsn_, &op.attributes});
-  if (op.attributes.body) body_owners_.push_back({op.attributes.body.value, op.inode.value, lsn_});
+  const std::size_t begin = bytes_.size();
+  EncodeAttributes(op.attributes, bytes_);
+  inodes_.push_back(
+      {op.inode.value, lsn_, {begin, bytes_.size() - begin}, op.attributes.nlink == 0});
+  const BodyId body = op.attributes.body;
+  if (body && !latest_.HasOwner(body.value, op.inode.value)) {
+    body_owners_.push_back({body.value, op.inode.value, lsn_});
+    latest_.PutOwner(body.value, op.inode.value);
+  }
   return {};
 }
 
 Status Batch::Do(const RemoveInode& op) {
   RETURN_IF_ERROR(NoteId(op.inode.value));
-  inodes_.push_back({op.inode.value, lsn_, nullptr});
+  inodes_.push_back({op.inode.value, lsn_, {}});
   return {};
 }
 
@@ -101,23 +137,28 @@ Status Batch::Do(const RemoveXattr& op) {
 
 Result<PieceList*> Batch::ChunkState(BodyId body, ChunkIndex chunk) {
   const auto [it, is_new] = chunk_states_.try_emplace({body.value, chunk});
-  if (is_new) {
-    auto pieces = ReadChunk(database_, body, chunk, kLsnNow);
-    if (!pieces.ok()) return pieces.error();
-    it->second = std::move(pieces).value();
+  if (!is_new) return &it->second;
+  if (const PieceList* known = latest_.FindChunk(body.value, chunk)) {
+    it->second = *known;
+    return &it->second;
   }
+  auto pieces = ReadChunk(database_, body, chunk, kLsnNow);
+  if (!pieces.ok()) return pieces.error();
+  it->second = std::move(pieces).value();
   return &it->second;
 }
 
-void Batch::AddChunkRow(BodyId body, ChunkIndex chunk, const PieceList& pieces) {
-  ByteVector blob;
-  if (!pieces.empty()) {
-    Encoder out;
-    EncodePieces(pieces, out);
-    blob = out.Take();
+void Batch::TellLatest() {
+  for (auto& [key, pieces] : chunk_states_) {
+    latest_.PutChunk(key.first, key.second, std::move(pieces));
   }
+}
+
+void Batch::AddChunkRow(BodyId body, ChunkIndex chunk, const PieceList& pieces) {
+  const std::size_t begin = bytes_.size();
+  if (!pieces.empty()) EncodePieces(pieces, bytes_);
   // Several operations of one change on one chunk make one row: the last counts.
-  chunks_.push_back({body.value, chunk, lsn_, std::move(blob)});
+  chunks_.push_back({body.value, chunk, lsn_, {begin, bytes_.size() - begin}});
 }
 
 Status Batch::Do(const WriteChunk& op) {
@@ -126,7 +167,7 @@ Status Batch::Do(const WriteChunk& op) {
     return Error(ErrorCode::kInvalidArgument, "a chunk beyond any file");
   }
   ASSIGN_OR_RETURN(PieceList * state, ChunkState(op.body, op.chunk));
-  *state = Overlay(*state, AtRest(op.pieces), Holes::kDrop);
+  LayOver(op.pieces, *state);
   AddChunkRow(op.body, op.chunk, *state);
   return {};
 }
@@ -137,7 +178,8 @@ Status Batch::Do(const PutChunk& op) {
     return Error(ErrorCode::kInvalidArgument, "a chunk beyond any file");
   }
   PieceList& state = chunk_states_[{op.body.value, op.chunk}];
-  state = Overlay({}, AtRest(op.pieces), Holes::kDrop);
+  state.clear();
+  LayOver(op.pieces, state);
   AddChunkRow(op.body, op.chunk, state);
   return {};
 }

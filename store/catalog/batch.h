@@ -12,8 +12,11 @@
 #include <vector>
 
 #include "store/catalog/catalog.h"
+#include "store/catalog/commit_row.h"
+#include "store/catalog/latest.h"
 #include "store/catalog/schema.h"
 #include "store/catalog/sqlite.h"
+#include "store/catalog/touched.h"
 
 namespace varve {
 
@@ -21,8 +24,8 @@ namespace varve {
 class Batch {
  public:
   Batch(Database& database, const CatalogProgress& before,
-        const std::unordered_set<std::uint64_t>& orphans)
-      : database_(database), progress_(before), orphans_(orphans) {}
+        const std::unordered_set<std::uint64_t>& orphans, Latest& latest)
+      : database_(database), progress_(before), orphans_(orphans), latest_(latest) {}
 
   // Changes in LSN order. Reads what it needs of the present, writes snapshots and commits.
   Status Add(const Change& change);
@@ -33,12 +36,20 @@ class Batch {
   // What became of orphans: to be done to the set in memory once the transaction is committed.
   const std::vector<std::uint64_t>& new_orphans() const { return new_orphans_; }
   const std::vector<std::uint64_t>& gone_orphans() const { return gone_orphans_; }
+  // The last call, once the transaction is committed.
+  void TellLatest();
 
  private:
+  // Bytes in bytes_: rows stay small, for they are sorted, and nothing is allocated for one.
+  struct Blob {
+    std::size_t offset = 0;
+    std::size_t length_bytes = 0;
+  };
   struct InodeRow {
     std::uint64_t inode;
     std::uint64_t lsn;
-    const InodeAttributes* attributes;  // null: removed
+    Blob attributes;  // empty: removed
+    bool is_orphan = false;
     auto key() const { return std::pair(inode, lsn); }
   };
   struct EntryRow {
@@ -53,7 +64,7 @@ class Batch {
     std::uint64_t body;
     std::uint64_t chunk;
     std::uint64_t lsn;
-    ByteVector pieces;
+    Blob pieces;  // empty: a hole from end to end
     auto key() const { return std::tuple(body, chunk, lsn); }
   };
   struct XattrRow {
@@ -71,7 +82,7 @@ class Batch {
   };
   struct ListingRow {
     std::uint64_t parent;
-    Entry entry;
+    const Entry* entry;
   };
 
   Status Do(const PutInode& op);
@@ -89,6 +100,9 @@ class Batch {
   Status Do(const PutSegment& op);
   Status Do(const PutStripe& op);
 
+  // Into the row it belongs to; rows that are full are written.
+  Status AddCommit(const Change& change);
+  Status WriteCommits();
   // Remembers the highest, and refuses what SQLite's signed keys cannot hold.
   Status NoteId(std::uint64_t id);
   Result<PieceList*> ChunkState(BodyId body, ChunkIndex chunk);
@@ -97,11 +111,15 @@ class Batch {
   Result<std::map<ChunkIndex, PieceList>> ChunkStates(BodyId body, ChunkIndex first,
                                                       std::uint64_t count, Lsn at);
   void AddChunkRow(BodyId body, ChunkIndex chunk, const PieceList& pieces);
+  ByteSpan BytesOf(Blob blob) const {
+    return bytes_.bytes().subspan(blob.offset, blob.length_bytes);
+  }
   // Orphans: `last` is an inode's last row in this batch.
   Status SettleOrphan(const InodeRow& last);
   Status WriteInodes();
   Status WriteEntries();
-  Status WriteListing(const std::vector<ListingRow>& gone, const std::vector<ListingRow>& come);
+  Status WriteListing(const std::vector<std::pair<std::uint64_t, Entry>>& gone,
+                      std::vector<ListingRow>& come);
   Status WriteChunks();
   Status WriteXattrs();
   Status WriteBodyOwners();
@@ -110,8 +128,10 @@ class Batch {
   Database& database_;
   CatalogProgress progress_;
   const std::unordered_set<std::uint64_t>& orphans_;
+  Latest& latest_;
   std::uint64_t lsn_ = 0;  // of the change being added
 
+  Encoder bytes_;  // of the rows below
   std::vector<InodeRow> inodes_;
   std::vector<EntryRow> entries_;
   std::vector<ChunkRow> chunks_;
@@ -119,6 +139,10 @@ class Batch {
   std::vector<BodyOwnerRow> body_owners_;
   std::map<std::uint64_t, const SegmentDescriptor*> segments_;
   std::map<std::uint64_t, const StripeDescriptor*> stripes_;
+  bool commits_begun_ = false;  // commits_ is the table's last row, and what came after it
+  CommitRow commits_;
+  TouchedEncoder touched_;
+  Encoder touched_bytes_;
   // Latest states of the chunks touched.
   std::map<std::pair<std::uint64_t, std::uint64_t>, PieceList> chunk_states_;
   std::vector<std::uint64_t> new_orphans_;

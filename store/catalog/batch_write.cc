@@ -8,9 +8,7 @@ namespace varve {
 namespace {
 
 constexpr const char* kInsertInode =
-    "INSERT INTO inode (ino, from_lsn, " VARVE_INODE_COLUMNS
-    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-constexpr const char* kInsertInodeTombstone = "INSERT INTO inode (ino, from_lsn) VALUES (?1, ?2)";
+    "INSERT INTO inode (ino, from_lsn, attributes) VALUES (?1, ?2, ?3)";
 constexpr const char* kInsertOrphan = "INSERT OR IGNORE INTO orphan (ino) VALUES (?1)";
 constexpr const char* kDeleteOrphan = "DELETE FROM orphan WHERE ino = ?1";
 constexpr const char* kInsertEntry =
@@ -27,6 +25,8 @@ constexpr const char* kInsertXattr =
     "INSERT INTO xattr (ino, name, from_lsn, value) VALUES (?1, ?2, ?3, ?4)";
 constexpr const char* kInsertBodyOwner =
     "INSERT OR IGNORE INTO body_owner (body, ino, from_lsn) VALUES (?1, ?2, ?3)";
+constexpr const char* kPutCommits =
+    "INSERT OR REPLACE INTO commits (first_lsn, changes) VALUES (?1, ?2)";
 constexpr const char* kPutSegment =
     "INSERT OR REPLACE INTO segment (id, descriptor) VALUES (?1, ?2)";
 constexpr const char* kPutStripe =
@@ -46,9 +46,6 @@ void SortByKey(std::vector<Row>& rows) {
   rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(kept), rows.end());
 }
 
-// Kept bit for bit; SQLite's integers are signed.
-std::int64_t Bits(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-
 }  // namespace
 
 Status Batch::Write() {
@@ -58,6 +55,7 @@ Status Batch::Write() {
   RETURN_IF_ERROR(WriteXattrs());
   RETURN_IF_ERROR(WriteBodyOwners());
   RETURN_IF_ERROR(WriteStorage());
+  RETURN_IF_ERROR(WriteCommits());
   return WriteProgress(database_, progress_);
 }
 
@@ -65,13 +63,10 @@ Status Batch::WriteInodes() {
   SortByKey(inodes_);
   for (std::size_t i = 0; i < inodes_.size(); ++i) {
     const InodeRow& row = inodes_[i];
-    if (const InodeAttributes* a = row.attributes; a != nullptr) {
-      RETURN_IF_ERROR(database_.Run(
-          kInsertInode, row.inode, row.lsn, a->mode, a->uid, a->gid, a->nlink, Bits(a->size),
-          Bits(a->rdev), a->atime_ns, a->mtime_ns, a->ctime_ns, a->birth_ns, a->body.value,
-          a->parent.value, std::string_view(a->target), std::int64_t{a->sparse}));
+    if (row.attributes.length_bytes > 0) {
+      RETURN_IF_ERROR(database_.Run(kInsertInode, row.inode, row.lsn, BytesOf(row.attributes)));
     } else {
-      RETURN_IF_ERROR(database_.Run(kInsertInodeTombstone, row.inode, row.lsn));
+      RETURN_IF_ERROR(database_.Run(kInsertInode, row.inode, row.lsn, nullptr));
     }
     const bool is_last = i + 1 == inodes_.size() || inodes_[i + 1].inode != row.inode;
     if (is_last) RETURN_IF_ERROR(SettleOrphan(row));
@@ -80,13 +75,12 @@ Status Batch::WriteInodes() {
 }
 
 Status Batch::SettleOrphan(const InodeRow& last) {
-  const bool is_orphan = last.attributes != nullptr && last.attributes->nlink == 0;
   const bool was_orphan = orphans_.contains(last.inode);
-  if (is_orphan && !was_orphan) {
+  if (last.is_orphan && !was_orphan) {
     new_orphans_.push_back(last.inode);
     return database_.Run(kInsertOrphan, last.inode);
   }
-  if (!is_orphan && was_orphan) {
+  if (!last.is_orphan && was_orphan) {
     gone_orphans_.push_back(last.inode);
     return database_.Run(kDeleteOrphan, last.inode);
   }
@@ -95,13 +89,13 @@ Status Batch::SettleOrphan(const InodeRow& last) {
 
 Status Batch::WriteEntries() {
   SortByKey(entries_);
-  std::vector<ListingRow> gone;
+  std::vector<std::pair<std::uint64_t, Entry>> gone;  // by parent
   std::vector<ListingRow> come;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const EntryRow& row = entries_[i];
     if (i == 0 || entries_[i - 1].owner() != row.owner()) {
       ASSIGN_OR_RETURN(auto before, ReadEntryAt(database_, InodeId(row.parent), row.name, kLsnNow));
-      if (before) gone.push_back({row.parent, std::move(*before)});
+      if (before) gone.emplace_back(row.parent, std::move(*before));
     }
     const Entry* entry = row.entry;
     RETURN_IF_ERROR(database_.Run(kInsertEntry, row.parent, row.name, row.lsn,
@@ -109,28 +103,24 @@ Status Batch::WriteEntries() {
                                   entry != nullptr ? entry->type : 0u,
                                   entry != nullptr ? entry->cookie : Cookie{0}));
     const bool is_last = i + 1 == entries_.size() || entries_[i + 1].owner() != row.owner();
-    if (is_last && entry != nullptr) come.push_back({row.parent, *entry});
+    if (is_last && entry != nullptr) come.push_back({row.parent, entry});
   }
   return WriteListing(gone, come);
 }
 
-Status Batch::WriteListing(const std::vector<ListingRow>& gone,
-                           const std::vector<ListingRow>& come) {
+Status Batch::WriteListing(const std::vector<std::pair<std::uint64_t, Entry>>& gone,
+                           std::vector<ListingRow>& come) {
   // First everything that goes: two names may have exchanged their cookies.
   for (const auto& [parent, entry] : gone) {
     RETURN_IF_ERROR(
         database_.Run(kDeleteListing, parent, entry.cookie, std::string_view(entry.name)));
   }
-  std::vector<const ListingRow*> sorted;
-  sorted.reserve(come.size());
-  for (const ListingRow& row : come) sorted.push_back(&row);
-  std::sort(sorted.begin(), sorted.end(), [](const ListingRow* a, const ListingRow* b) {
-    return std::pair(a->parent, a->entry.cookie) < std::pair(b->parent, b->entry.cookie);
+  std::sort(come.begin(), come.end(), [](const ListingRow& a, const ListingRow& b) {
+    return std::pair(a.parent, a.entry->cookie) < std::pair(b.parent, b.entry->cookie);
   });
-  for (const ListingRow* row : sorted) {
-    const Entry& entry = row->entry;
-    RETURN_IF_ERROR(database_.Run(kInsertListing, row->parent, entry.cookie,
-                                  std::string_view(entry.name), entry.inode.value, entry.type));
+  for (const auto& [parent, entry] : come) {
+    RETURN_IF_ERROR(database_.Run(kInsertListing, parent, entry->cookie,
+                                  std::string_view(entry->name), entry->inode.value, entry->type));
   }
   return {};
 }
@@ -138,8 +128,7 @@ Status Batch::WriteListing(const std::vector<ListingRow>& gone,
 Status Batch::WriteChunks() {
   SortByKey(chunks_);
   for (const ChunkRow& row : chunks_) {
-    RETURN_IF_ERROR(
-        database_.Run(kInsertChunk, row.body, row.chunk, row.lsn, ByteSpan(row.pieces)));
+    RETURN_IF_ERROR(database_.Run(kInsertChunk, row.body, row.chunk, row.lsn, BytesOf(row.pieces)));
   }
   return {};
 }
@@ -168,6 +157,11 @@ Status Batch::WriteBodyOwners() {
     RETURN_IF_ERROR(database_.Run(kInsertBodyOwner, row.body, row.inode, row.lsn));
   }
   return {};
+}
+
+Status Batch::WriteCommits() {
+  if (commits_.empty()) return {};
+  return database_.Run(kPutCommits, commits_.first().value, commits_.bytes());
 }
 
 Status Batch::WriteStorage() {

@@ -8,6 +8,8 @@ namespace varve {
 namespace {
 
 constexpr int kMaxReaders = 64;
+// While a catalog is filled there is nobody else to take memory.
+constexpr std::uint64_t kFillingCaches = 4;
 
 Status RemoveIfThere(Disk& disk, const std::string& object) {
   auto removed = disk.Remove(object);
@@ -37,17 +39,40 @@ Result<std::unique_ptr<Catalog::Impl>> Catalog::Impl::Start(std::shared_ptr<Disk
 Result<std::unique_ptr<Catalog>> Catalog::Create(std::shared_ptr<Disk> disk,
                                                  const CatalogIdentity& identity,
                                                  const CatalogOptions& options) {
+  ASSIGN_OR_RETURN(auto catalog, CreateToFill(std::move(disk), identity, options));
+  RETURN_IF_ERROR(catalog->FinishFilling());
+  return catalog;
+}
+
+Result<std::unique_ptr<Catalog>> Catalog::CreateToFill(std::shared_ptr<Disk> disk,
+                                                       const CatalogIdentity& identity,
+                                                       const CatalogOptions& options) {
   for (const char* suffix : {"", "-wal", "-journal", "-fold"}) {
     RETURN_IF_ERROR(RemoveIfThere(*disk, std::string(kCatalogObject) + suffix));
   }
   RETURN_IF_ERROR(disk->SyncNames());
   ASSIGN_OR_RETURN(auto impl, Impl::Start(std::move(disk), identity));
   ASSIGN_OR_RETURN(impl->writer, Database::Open(*impl->vfs, kCatalogObject, OpenDatabase::kCreate));
-  RETURN_IF_ERROR(ConfigureConnection(*impl->writer, WriterCacheBytes(options)));
+  RETURN_IF_ERROR(ConfigureConnection(*impl->writer, kFillingCaches * options.cache_bytes));
   RETURN_IF_ERROR(CreateSchema(*impl->writer, identity));
-  impl->writer->TrackLog();
-  RETURN_IF_ERROR(impl->OpenReaders(options));
+  impl->filling = options;
   return std::make_unique<Catalog>(std::move(impl));
+}
+
+Status Catalog::FinishFilling() {
+  Impl& impl = *impl_;
+  std::lock_guard lock(impl.writer_mutex);
+  CHECK(impl.filling.has_value(), "the catalog is being filled");
+  // Nothing that was written so far has been synced.
+  ASSIGN_OR_RETURN(const auto file, impl.disk->Open(kCatalogObject, OpenMode::kReadWrite));
+  RETURN_IF_ERROR(file->Sync());
+  RETURN_IF_ERROR(impl.disk->SyncNames());
+  RETURN_IF_ERROR(ConfigureConnection(*impl.writer, WriterCacheBytes(*impl.filling)));
+  RETURN_IF_ERROR(BeginLog(*impl.writer));
+  impl.writer->TrackLog();
+  RETURN_IF_ERROR(impl.OpenReaders(*impl.filling));
+  impl.filling.reset();
+  return {};
 }
 
 Result<std::unique_ptr<Catalog>> Catalog::Open(std::shared_ptr<Disk> disk,
@@ -72,6 +97,7 @@ Catalog::~Catalog() {
   if (impl_ == nullptr) return;
   impl_->readers.Close();
   std::lock_guard lock(impl_->writer_mutex);
+  if (impl_->filling) return;  // nobody will use it
   // A failure costs nothing: the log stays, and the next Open recovers from it.
   const bool folded = impl_->FoldLogLocked().ok();
   impl_->writer.reset();

@@ -77,6 +77,13 @@ class Catalog {
   static Result<std::unique_ptr<Catalog>> Create(std::shared_ptr<Disk> disk,
                                                  const CatalogIdentity& identity,
                                                  const CatalogOptions& options);
+  // The same for a long history that is applied before anybody asks: without SQLite's log, which
+  // would write everything twice. Only Apply may be called until FinishFilling has made it durable
+  // and whole; what a crash leaves before that is worth nothing.
+  static Result<std::unique_ptr<Catalog>> CreateToFill(std::shared_ptr<Disk> disk,
+                                                       const CatalogIdentity& identity,
+                                                       const CatalogOptions& options);
+  Status FinishFilling();
   // kNotFound if there is none, kStale if its identity differs, kCorrupt/kUnsupported otherwise.
   static Result<std::unique_ptr<Catalog>> Open(std::shared_ptr<Disk> disk,
                                                const CatalogIdentity& identity,

@@ -7,11 +7,13 @@ namespace {
 // Takes back what a transaction did, whatever became of it.
 class Rollback {
  public:
-  explicit Rollback(Database& database) : database_(&database) {}
+  Rollback(Database& database, Latest& latest) : database_(&database), latest_(latest) {}
   ~Rollback() {
+    if (database_ == nullptr) return;
+    latest_.Forget();
     // SQLite may have rolled back by itself. If rolling back fails, so does everything after it:
     // the disk is gone.
-    if (database_ != nullptr && database_->InTransaction()) (void)database_->Run("ROLLBACK");
+    if (database_->InTransaction()) (void)database_->Run("ROLLBACK");
   }
   Rollback(const Rollback&) = delete;
   Rollback& operator=(const Rollback&) = delete;
@@ -19,6 +21,7 @@ class Rollback {
 
  private:
   Database* database_;
+  Latest& latest_;
 };
 
 }  // namespace
@@ -47,8 +50,9 @@ Status Catalog::ApplyTogether(std::span<const Change* const> changes) {
   Database& database = *impl.writer;
   if (impl.vfs->log_bytes() > kLogLimitBytes) RETURN_IF_ERROR(impl.FoldLogLocked());
   RETURN_IF_ERROR(database.Run("BEGIN IMMEDIATE"));
-  Rollback rollback(database);
-  Batch batch(database, {applied_lsn(), applied_time_ns(), highest_id()}, impl.orphans);
+  Rollback rollback(database, impl.latest);
+  Batch batch(database, {applied_lsn(), applied_time_ns(), highest_id()}, impl.orphans,
+              impl.latest);
   for (const Change* change : changes) RETURN_IF_ERROR(batch.Add(*change));
   RETURN_IF_ERROR(batch.Write());
   RETURN_IF_ERROR(database.Run("COMMIT"));
@@ -56,6 +60,7 @@ Status Catalog::ApplyTogether(std::span<const Change* const> changes) {
 
   for (const std::uint64_t inode : batch.new_orphans()) impl.orphans.insert(inode);
   for (const std::uint64_t inode : batch.gone_orphans()) impl.orphans.erase(inode);
+  batch.TellLatest();
   impl.Publish(batch.progress());
   return {};
 }

@@ -14,8 +14,7 @@ namespace {
 constexpr std::uint64_t kLockBytePage = 0x40000000 / kCatalogPageBytes + 1;
 constexpr std::size_t kMostProblems = 100;
 
-constexpr const char* kAllInodes =
-    "SELECT ino, " VARVE_INODE_COLUMNS " FROM inode ORDER BY ino, from_lsn";
+constexpr const char* kAllInodes = "SELECT ino, attributes FROM inode ORDER BY ino, from_lsn";
 constexpr const char* kStripeBytes = "SELECT coalesce(sum(bytes), 0) FROM stripe";
 constexpr const char* kAllEntries =
     "SELECT name, ino, type, cookie, parent FROM entry ORDER BY parent, name, from_lsn";

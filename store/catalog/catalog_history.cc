@@ -3,25 +3,27 @@
 #include <map>
 
 #include "store/catalog/catalog_impl.h"
+#include "store/catalog/commit_row.h"
 #include "store/catalog/rows.h"
 #include "store/catalog/touched.h"
 
 namespace varve {
 namespace {
 
-constexpr const char* kCommitAt =
-    "SELECT lsn, time_ns FROM commits WHERE lsn <= ?1 ORDER BY lsn DESC LIMIT 1";
-constexpr const char* kCommitsUp =
-    "SELECT lsn, time_ns, kind, touched FROM commits "
-    "WHERE lsn BETWEEN ?1 AND ?2 ORDER BY lsn LIMIT ?3";
-constexpr const char* kCommitsDown =
-    "SELECT lsn, time_ns, kind, touched FROM commits "
-    "WHERE lsn BETWEEN ?1 AND ?2 ORDER BY lsn DESC LIMIT ?3";
+constexpr const char* kCommitsAt =
+    "SELECT first_lsn, changes FROM commits WHERE first_lsn <= ?1 ORDER BY first_lsn DESC LIMIT 1";
+// The first commits wanted may stand in a row that begins before them.
+#define VARVE_COMMIT_ROWS                                                          \
+  "SELECT first_lsn, changes FROM commits WHERE first_lsn <= ?2 AND first_lsn >= " \
+  "coalesce((SELECT max(first_lsn) FROM commits WHERE first_lsn <= ?1), ?1) ORDER BY first_lsn "
+constexpr const char* kCommitsUp = VARVE_COMMIT_ROWS "LIMIT ?3";
+constexpr const char* kCommitsDown = VARVE_COMMIT_ROWS "DESC LIMIT ?3";
+#undef VARVE_COMMIT_ROWS
 constexpr const char* kEntryVersions =
     "SELECT name, ino, type, cookie, from_lsn FROM entry "
     "WHERE parent = ?1 AND name = ?2 ORDER BY from_lsn";
 constexpr const char* kInodeVersions =
-    "SELECT from_lsn, " VARVE_INODE_COLUMNS " FROM inode WHERE ino = ?1 ORDER BY from_lsn";
+    "SELECT from_lsn, attributes FROM inode WHERE ino = ?1 ORDER BY from_lsn";
 constexpr const char* kNamesOf =
     "SELECT name, from_lsn FROM entry INDEXED BY entry_of_inode "
     "WHERE ino = ?1 AND ino <> 0 AND parent = ?2 AND from_lsn <= ?3";
@@ -31,8 +33,8 @@ constexpr const char* kAllNamesOf =
 constexpr const char* kSnapshots = "SELECT name, lsn, time_ns FROM snapshot ORDER BY lsn, name";
 constexpr const char* kOrphans = "SELECT ino FROM orphan ORDER BY ino";
 
-// Commits read before the connection is given back and they are visited.
-constexpr std::uint64_t kCommitsAtOnce = 256;
+// Rows of commits read before the connection is given back and they are visited.
+constexpr std::uint64_t kRowsAtOnce = 8;
 
 struct Moment {
   std::uint64_t lsn = 0;
@@ -41,31 +43,48 @@ struct Moment {
 
 // The last commit at or before `lsn`.
 Result<std::optional<Moment>> ReadMoment(Database& database, std::uint64_t lsn) {
-  ASSIGN_OR_RETURN(const Query query, database.Ask(kCommitAt, lsn));
+  ASSIGN_OR_RETURN(const Query query, database.Ask(kCommitsAt, lsn));
   ASSIGN_OR_RETURN(const bool row, query->Step());
   if (!row) return std::optional<Moment>();
-  return std::optional<Moment>({query->U64(0), query->Int(1)});
+  ASSIGN_OR_RETURN(const auto commits, DecodeCommitRow(Lsn(query->U64(0)), query->Blob(1)));
+  Moment moment;
+  for (const CommitInRow& commit : commits) {
+    if (commit.lsn.value > lsn) break;
+    moment = {commit.lsn.value, commit.time_ns};
+  }
+  return std::optional<Moment>(moment);
 }
 
-Result<std::vector<CommitRecord>> ReadCommits(Database& database, std::uint64_t first,
-                                              std::uint64_t last, Catalog::Order order) {
+struct CommitsRead {
   std::vector<CommitRecord> commits;
-  const char* sql = order == Catalog::Order::kOldestFirst ? kCommitsUp : kCommitsDown;
-  ASSIGN_OR_RETURN(const Query query, database.Ask(sql, first, last, kCommitsAtOnce));
-  for (;;) {
+  bool more = false;  // there may be
+};
+
+// The next rows' commits of those wanted, in the order asked for.
+Result<CommitsRead> ReadCommits(Database& database, std::uint64_t first, std::uint64_t last,
+                                Catalog::Order order) {
+  CommitsRead read;
+  const bool up = order == Catalog::Order::kOldestFirst;
+  ASSIGN_OR_RETURN(const Query query,
+                   database.Ask(up ? kCommitsUp : kCommitsDown, first, last, kRowsAtOnce));
+  std::uint64_t rows = 0;
+  for (;; ++rows) {
     ASSIGN_OR_RETURN(const bool row, query->Step());
-    if (!row) return commits;
-    CommitRecord commit;
-    commit.lsn = Lsn(query->U64(0));
-    commit.time_ns = query->Int(1);
-    const std::int64_t kind = query->Int(2);
-    if (kind < 0 || kind > static_cast<std::int64_t>(ChangeKind::kMaintenance)) {
-      return BadRow("commit " + std::to_string(commit.lsn.value), "of an unknown kind");
+    if (!row) break;
+    ASSIGN_OR_RETURN(auto commits, DecodeCommitRow(Lsn(query->U64(0)), query->Blob(1)));
+    if (!up) std::reverse(commits.begin(), commits.end());
+    for (const CommitInRow& in_row : commits) {
+      if (in_row.lsn.value < first || in_row.lsn.value > last) continue;
+      CommitRecord commit;
+      commit.lsn = in_row.lsn;
+      commit.time_ns = in_row.time_ns;
+      commit.kind = in_row.kind;
+      RETURN_IF_ERROR(DecodeTouched(in_row.touched, commit));
+      read.commits.push_back(std::move(commit));
     }
-    commit.kind = static_cast<ChangeKind>(kind);
-    RETURN_IF_ERROR(DecodeTouched(query->Blob(3), commit));
-    commits.push_back(std::move(commit));
   }
+  read.more = rows == kRowsAtOnce && !read.commits.empty();
+  return read;
 }
 
 }  // namespace
@@ -102,18 +121,18 @@ Status Catalog::ForEachCommit(Lsn first, Lsn last, Order order,
   std::uint64_t low = first.value;
   std::uint64_t high = impl_->Clamp(last).value;
   while (low <= high) {
-    std::vector<CommitRecord> commits;
+    CommitsRead read;
     {
       // The connection is given back before visiting, so that the visitor may ask the catalog too.
       const auto reader = impl_->readers.Take();
-      ASSIGN_OR_RETURN(commits, ReadCommits(*reader, low, high, order));
+      ASSIGN_OR_RETURN(read, ReadCommits(*reader, low, high, order));
     }
-    for (const CommitRecord& commit : commits) {
+    for (const CommitRecord& commit : read.commits) {
       ASSIGN_OR_RETURN(const bool go_on, visit(commit));
       if (!go_on) return {};
     }
-    if (commits.size() < kCommitsAtOnce) return {};
-    const std::uint64_t reached = commits.back().lsn.value;
+    if (!read.more) return {};
+    const std::uint64_t reached = read.commits.back().lsn.value;
     if (order == Order::kOldestFirst) {
       low = reached + 1;
     } else {

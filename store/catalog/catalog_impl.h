@@ -4,10 +4,12 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 
 #include "store/catalog/catalog.h"
 #include "store/catalog/disk_vfs.h"
+#include "store/catalog/latest.h"
 #include "store/catalog/reader_pool.h"
 #include "store/catalog/schema.h"
 #include "store/catalog/sqlite.h"
@@ -28,6 +30,10 @@ struct Catalog::Impl {
   std::mutex writer_mutex;
   std::unique_ptr<Database> writer;           // guarded by writer_mutex
   std::unordered_set<std::uint64_t> orphans;  // as in the table; guarded by writer_mutex
+  Latest latest;                              // guarded by writer_mutex
+
+  // Set until FinishFilling: there is neither a log nor a reader.
+  std::optional<CatalogOptions> filling;
 
   ReaderPool readers;
 

@@ -9,8 +9,8 @@ namespace varve {
 namespace {
 
 constexpr const char* kInodeAt =
-    "SELECT " VARVE_INODE_COLUMNS
-    " FROM inode WHERE ino = ?1 AND from_lsn <= ?2 ORDER BY from_lsn DESC LIMIT 1";
+    "SELECT attributes FROM inode WHERE ino = ?1 AND from_lsn <= ?2 "
+    "ORDER BY from_lsn DESC LIMIT 1";
 constexpr const char* kListNow =
     "SELECT name, ino, type, cookie FROM listing "
     "WHERE parent = ?1 AND cookie > ?2 ORDER BY cookie LIMIT ?3";

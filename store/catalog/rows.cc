@@ -2,11 +2,23 @@
 
 #include <limits>
 
+#include "store/log/change_format.h"
+
 namespace varve {
 namespace {
 
 constexpr std::size_t kLongestNameBytes = 255;
 constexpr std::size_t kLongestTargetBytes = 4095;
+
+// What follows in an inode's row, and what is left out for being as it mostly is.
+constexpr std::uint8_t kSparse = 1;
+constexpr std::uint8_t kHasOwner = 2;  // otherwise root's
+constexpr std::uint8_t kHasDevice = 4;
+constexpr std::uint8_t kHasTarget = 8;
+constexpr std::uint8_t kHasAccessTime = 16;  // these three otherwise as that of modification
+constexpr std::uint8_t kHasChangeTime = 32;
+constexpr std::uint8_t kHasBirthTime = 64;
+constexpr std::uint8_t kAllFlags = 127;
 
 constexpr const char* kChunkStates =
     "SELECT idx, from_lsn, pieces FROM chunk "
@@ -33,31 +45,86 @@ Error BadRow(const std::string& row, const std::string& why) {
   return Error(ErrorCode::kCorrupt, "catalog: " + row + ": " + why);
 }
 
-Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int first_column,
+void EncodeAttributes(const InodeAttributes& a, Encoder& out) {
+  const bool by_root = a.uid == 0 && a.gid == 0;
+  std::uint8_t flags = 0;
+  if (a.sparse) flags |= kSparse;
+  if (!by_root) flags |= kHasOwner;
+  if (a.rdev != 0) flags |= kHasDevice;
+  if (!a.target.empty()) flags |= kHasTarget;
+  if (a.atime_ns != a.mtime_ns) flags |= kHasAccessTime;
+  if (a.ctime_ns != a.mtime_ns) flags |= kHasChangeTime;
+  if (a.birth_ns != a.mtime_ns) flags |= kHasBirthTime;
+  out.U8(flags);
+  out.Varint(a.mode);
+  out.Varint(a.nlink);
+  out.Varint(a.size);
+  out.Varint(a.body.value);
+  out.Varint(a.parent.value);
+  out.I64(a.mtime_ns);
+  if ((flags & kHasOwner) != 0) {
+    out.Varint(a.uid);
+    out.Varint(a.gid);
+  }
+  if ((flags & kHasDevice) != 0) out.Varint(a.rdev);
+  const auto since = [&](TimeNs time_ns) {
+    out.Varint(
+        ZigZag(static_cast<std::uint64_t>(time_ns) - static_cast<std::uint64_t>(a.mtime_ns)));
+  };
+  if ((flags & kHasAccessTime) != 0) since(a.atime_ns);
+  if ((flags & kHasChangeTime) != 0) since(a.ctime_ns);
+  if ((flags & kHasBirthTime) != 0) since(a.birth_ns);
+  if ((flags & kHasTarget) != 0) out.Raw(a.target);
+}
+
+namespace {
+
+std::uint32_t DecodeU32(Decoder& in) {
+  const std::uint64_t value = in.Varint();
+  if (value > std::numeric_limits<std::uint32_t>::max()) in.Fail();
+  return static_cast<std::uint32_t>(value);
+}
+
+// Fails `in` on any bound broken.
+InodeAttributes DecodeAttributes(Decoder& in) {
+  InodeAttributes a;
+  const std::uint8_t flags = in.U8();
+  if ((flags & ~kAllFlags) != 0) in.Fail();
+  a.sparse = (flags & kSparse) != 0;
+  a.mode = DecodeU32(in);
+  a.nlink = DecodeU32(in);
+  a.size = in.Varint();
+  a.body = BodyId(in.Varint());
+  a.parent = InodeId(in.Varint());
+  a.mtime_ns = in.I64();
+  if ((flags & kHasOwner) != 0) {
+    a.uid = DecodeU32(in);
+    a.gid = DecodeU32(in);
+  }
+  if ((flags & kHasDevice) != 0) a.rdev = in.Varint();
+  const auto time = [&](std::uint8_t flag) {
+    const std::uint64_t since = (flags & flag) != 0 ? UnZigZag(in.Varint()) : 0;
+    return static_cast<TimeNs>(static_cast<std::uint64_t>(a.mtime_ns) + since);
+  };
+  a.atime_ns = time(kHasAccessTime);
+  a.ctime_ns = time(kHasChangeTime);
+  a.birth_ns = time(kHasBirthTime);
+  if ((flags & kHasTarget) != 0) a.target = AsText(in.Raw(in.remaining()));
+  if (((flags & kHasTarget) != 0) == a.target.empty() || !in.AtEnd()) in.Fail();
+  return a;
+}
+
+}  // namespace
+
+Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int column,
                                                       InodeId inode) {
-  int column = first_column;
   if (row.IsNull(column)) return std::optional<InodeAttributes>();
+  Decoder in(row.Blob(column));
+  InodeAttributes attributes = DecodeAttributes(in);
   const auto bad = [&](const char* why) {
     return BadRow("inode " + std::to_string(inode.value), why);
   };
-  InodeAttributes attributes;
-  for (std::uint32_t* field :
-       {&attributes.mode, &attributes.uid, &attributes.gid, &attributes.nlink}) {
-    const std::int64_t value = row.Int(column);
-    if (!row.IsInteger(column) || !FitsU32(value)) return bad("mode, owner or links out of range");
-    *field = static_cast<std::uint32_t>(value);
-    ++column;
-  }
-  attributes.size = row.U64(column++);
-  attributes.rdev = row.U64(column++);
-  attributes.atime_ns = row.Int(column++);
-  attributes.mtime_ns = row.Int(column++);
-  attributes.ctime_ns = row.Int(column++);
-  attributes.birth_ns = row.Int(column++);
-  attributes.body = BodyId(row.U64(column++));
-  attributes.parent = InodeId(row.U64(column++));
-  attributes.target = row.Text(column++);
-  attributes.sparse = row.Int(column) != 0;
+  if (!in.ok()) return bad("attributes that cannot be read");
   if (attributes.target.size() > kLongestTargetBytes) return bad("a link's target too long");
   return std::optional<InodeAttributes>(std::move(attributes));
 }

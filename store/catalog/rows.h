@@ -14,11 +14,11 @@ namespace varve {
 // As in "catalog: entry of 12 since 40: a name of 0 bytes".
 Error BadRow(const std::string& row, const std::string& why);
 
-// The columns of an inode's attributes, to be selected from `first_column` on.
-#define VARVE_INODE_COLUMNS                                                                   \
-  "mode, uid, gid, nlink, size, rdev, atime_ns, mtime_ns, ctime_ns, birth_ns, body, parent, " \
-  "target, sparse"
-Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int first_column,
+// An inode's attributes as they stand in its row: 20 to 40 bytes, for there is a row for every
+// version of every file.
+void EncodeAttributes(const InodeAttributes& attributes, Encoder& out);
+// From the column `attributes`; nothing for a tombstone.
+Result<std::optional<InodeAttributes>> ReadAttributes(const Statement& row, int column,
                                                       InodeId inode);
 // From columns name, ino, type, cookie; nothing for a tombstone.
 Result<std::optional<Entry>> ReadEntry(const Statement& row, int first_column, InodeId parent);

@@ -15,12 +15,10 @@ constexpr const char* kTables[] = {
     "  id INTEGER PRIMARY KEY CHECK (id = 1), volume_uuid BLOB NOT NULL,"
     "  generation INTEGER NOT NULL, applied_lsn INTEGER NOT NULL,"
     "  applied_time_ns INTEGER NOT NULL, highest_id INTEGER NOT NULL) STRICT",
-    // Tombstone: mode is NULL.
+    // Attributes as EncodeAttributes writes them. Tombstone: NULL.
     "CREATE TABLE inode ("
-    "  ino INTEGER NOT NULL, from_lsn INTEGER NOT NULL, mode INTEGER, uid INTEGER, gid INTEGER,"
-    "  nlink INTEGER, size INTEGER, rdev INTEGER, atime_ns INTEGER, mtime_ns INTEGER,"
-    "  ctime_ns INTEGER, birth_ns INTEGER, body INTEGER, parent INTEGER, target BLOB,"
-    "  sparse INTEGER, PRIMARY KEY (ino, from_lsn)) STRICT, WITHOUT ROWID",
+    "  ino INTEGER NOT NULL, from_lsn INTEGER NOT NULL, attributes BLOB,"
+    "  PRIMARY KEY (ino, from_lsn)) STRICT, WITHOUT ROWID",
     // Tombstone: ino is 0.
     "CREATE TABLE entry ("
     "  parent INTEGER NOT NULL, name BLOB NOT NULL, from_lsn INTEGER NOT NULL,"
@@ -50,9 +48,8 @@ constexpr const char* kTables[] = {
     // The id says the segment in its upper bits; bytes are those on all disks together.
     "CREATE TABLE stripe ("
     "  id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, descriptor BLOB NOT NULL) STRICT",
-    "CREATE TABLE commits ("
-    "  lsn INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, kind INTEGER NOT NULL,"
-    "  touched BLOB NOT NULL) STRICT",
+    // A run of commits a row (commit_row.h); the last row grows until it is full.
+    "CREATE TABLE commits (first_lsn INTEGER PRIMARY KEY, changes BLOB NOT NULL) STRICT",
     "CREATE TABLE snapshot ("
     "  name BLOB PRIMARY KEY, lsn INTEGER NOT NULL, time_ns INTEGER NOT NULL)"
     "  STRICT, WITHOUT ROWID",
@@ -112,8 +109,8 @@ Status CreateSchema(Database& database, const CatalogIdentity& identity) {
   RETURN_IF_ERROR(database.Execute("PRAGMA page_size = " + std::to_string(kCatalogPageBytes)));
   RETURN_IF_ERROR(database.Execute("PRAGMA auto_vacuum = none"));
   ASSIGN_OR_RETURN([[maybe_unused]] const int before, database.ReservePageEnd(kPageChecksumBytes));
-  ASSIGN_OR_RETURN(const std::string mode, database.Word("PRAGMA journal_mode = wal"));
-  if (mode != "wal") return Error(ErrorCode::kUnsupported, "SQLite refuses its log mode: " + mode);
+  // Nothing is undone and nothing synced until BeginLog: a catalog half made is made anew.
+  RETURN_IF_ERROR(database.LeaveOutJournal());
   RETURN_IF_ERROR(database.Execute("BEGIN IMMEDIATE"));
   for (const char* table : kTables) RETURN_IF_ERROR(database.Execute(table));
   RETURN_IF_ERROR(
@@ -121,6 +118,15 @@ Status CreateSchema(Database& database, const CatalogIdentity& identity) {
   RETURN_IF_ERROR(database.Execute("PRAGMA user_version = " + std::to_string(kCatalogVersion)));
   RETURN_IF_ERROR(
       database.Run(kInsertMeta, ByteSpan(identity.volume_uuid.bytes), identity.generation));
+  return database.Execute("COMMIT");
+}
+
+Status BeginLog(Database& database) {
+  ASSIGN_OR_RETURN(const std::string mode, database.Word("PRAGMA journal_mode = wal"));
+  if (mode != "wal") return Error(ErrorCode::kUnsupported, "SQLite refuses its log mode: " + mode);
+  // An empty transaction: there is a log for the others to open.
+  RETURN_IF_ERROR(database.Execute("BEGIN IMMEDIATE"));
+  RETURN_IF_ERROR(database.Execute("PRAGMA user_version = " + std::to_string(kCatalogVersion)));
   RETURN_IF_ERROR(database.Execute("COMMIT"));
   // From here on the file has a log to be recovered from, and is what it says even after a power
   // cut.
@@ -137,7 +143,10 @@ Result<CatalogProgress> CheckSchema(Database& database, const CatalogIdentity& i
                                               std::to_string(version) + ", this program knows " +
                                               std::to_string(kCatalogVersion));
   }
-  if (version != kCatalogVersion) return Corrupt("has version " + std::to_string(version));
+  if (version != kCatalogVersion) {
+    return Corrupt("has version " + std::to_string(version) + ", not " +
+                   std::to_string(kCatalogVersion));
+  }
   ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Number("PRAGMA page_size"));
   ASSIGN_OR_RETURN(const int reserved, database.ReservePageEnd(-1));
   if (page_bytes != kCatalogPageBytes || reserved != kPageChecksumBytes) {

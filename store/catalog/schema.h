@@ -9,7 +9,7 @@
 namespace varve {
 
 inline constexpr std::int64_t kCatalogApplicationId = 0x56415256;  // 'VARV'
-inline constexpr std::int64_t kCatalogVersion = 2;
+inline constexpr std::int64_t kCatalogVersion = 3;
 
 // How far the catalog has got; one row, moved in the transaction that moves the rest.
 struct CatalogProgress {
@@ -21,8 +21,11 @@ struct CatalogProgress {
 // What every connection wants, whatever the file holds.
 Status ConfigureConnection(Database& database, std::uint64_t cache_bytes);
 
-// On an empty database: page size, reserved bytes, log mode, tables, identity.
+// On an empty database: page size, reserved bytes, tables, identity. What is written to it is
+// neither synced nor can it be rolled back until BeginLog.
 Status CreateSchema(Database& database, const CatalogIdentity& identity);
+// What was written has been synced: from here on in log mode, and durable on return.
+Status BeginLog(Database& database);
 // kCorrupt, kUnsupported for a newer version, kStale for another volume's or an older generation's.
 Result<CatalogProgress> CheckSchema(Database& database, const CatalogIdentity& identity);
 Status WriteProgress(Database& database, const CatalogProgress& progress);

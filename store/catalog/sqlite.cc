@@ -205,6 +205,18 @@ Result<LogSize> Database::FoldLog(Fold how) {
   return size;
 }
 
+Status Database::LeaveOutJournal() {
+  // SQLite allows it only to those who have said that they know what they do.
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+  auto mode = Word("PRAGMA journal_mode = off");
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  if (!mode.ok()) return mode.error();
+  if (*mode != "off") {
+    return Error(ErrorCode::kUnsupported, "SQLite insists on a journal: " + *mode);
+  }
+  return Execute("PRAGMA synchronous = off");
+}
+
 Result<int> Database::ReservePageEnd(int bytes) {
   int value = bytes;
   const int rc = sqlite3_file_control(db_, "main", SQLITE_FCNTL_RESERVE_BYTES, &value);

@@ -134,6 +134,9 @@ class Database {
   std::uint64_t log_frames() const { return log_frames_; }
   // Moves SQLite's log into the database file. kBusy: a reader or writer is in the way.
   Result<LogSize> FoldLog(Fold how);
+  // From now on, until a log mode is chosen and `synchronous` is set: no journal and no sync.
+  // Nothing can be rolled back.
+  Status LeaveOutJournal();
   // Bytes kept free at the end of each page. Set before the database has pages; `bytes` < 0 asks.
   Result<int> ReservePageEnd(int bytes);
 
