@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kMaxReaders = 64;
 // While a catalog is filled there is nobody else to take memory.
-constexpr std::uint64_t kFillingCaches = 4;
+constexpr std::uint64_t kFillingCaches = 2;
 
 Status RemoveIfThere(Disk& disk, const std::string& object) {
   auto removed = disk.Remove(object);

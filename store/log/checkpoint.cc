@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kLinkMagic = "VRVCKPT1";
 constexpr std::uint32_t kLinkVersion = 1;
+constexpr std::size_t kFixedBytes = 48;  // before the previous reference
 constexpr std::size_t kChecksumBytes = 8;
 // The shortest segment, stripe and part that could be encoded: bounds counts before any is read.
 constexpr std::size_t kMinSegmentBytes = 2;
@@ -146,16 +147,17 @@ ByteVector EncodeCheckpointLink(const std::optional<CheckpointRef>& previous, Ls
   return out.Take();
 }
 
-Result<CheckpointLink> DecodeCheckpointLink(ByteSpan bytes) {
-  if (bytes.size() < kLinkMagic.size() + kChecksumBytes ||
-      AsText(bytes.first(kLinkMagic.size())) != kLinkMagic) {
-    return Corrupt("not a checkpoint link");
-  }
-  ByteSpan body = bytes.first(bytes.size() - kChecksumBytes);
-  if (Decoder(bytes.last(kChecksumBytes)).U64() != Checksum(body)) {
-    return Corrupt("checkpoint link fails its checksum");
-  }
-  Decoder in(body.subspan(kLinkMagic.size()));
+namespace {
+
+// The fields of fixed length, behind the magic.
+struct Lengths {
+  Lsn first;
+  Lsn last;
+  std::uint64_t previous_bytes = 0;
+  std::uint64_t changes_bytes = 0;
+};
+
+Result<Lengths> DecodeLengths(Decoder& in) {
   std::uint32_t version = in.U32();
   if (version != kLinkVersion) {
     return Error(ErrorCode::kUnsupported, "checkpoint link of format " + std::to_string(version) +
@@ -163,23 +165,65 @@ Result<CheckpointLink> DecodeCheckpointLink(ByteSpan bytes) {
                                               std::to_string(kLinkVersion));
   }
   in.ExpectZeros(4);
-  CheckpointLink link;
-  link.first = Lsn{in.U64()};
-  link.last = Lsn{in.U64()};
-  std::uint64_t previous_bytes = in.U64();
-  std::uint64_t changes_bytes = in.U64();
-  if (!in.ok() || previous_bytes > in.remaining() ||
-      changes_bytes != in.remaining() - previous_bytes) {
-    return Corrupt("checkpoint link's lengths");
-  }
-  if (previous_bytes > 0) {
-    Decoder previous_in(in.Raw(static_cast<std::size_t>(previous_bytes)));
-    ASSIGN_OR_RETURN(link.previous, DecodeCheckpointRef(previous_in));
+  Lengths lengths;
+  lengths.first = Lsn{in.U64()};
+  lengths.last = Lsn{in.U64()};
+  lengths.previous_bytes = in.U64();
+  lengths.changes_bytes = in.U64();
+  if (!in.ok()) return Corrupt("checkpoint link's lengths");
+  return lengths;
+}
+
+Result<CheckpointLinkHead> DecodeHead(const Lengths& lengths, Decoder& in) {
+  CheckpointLinkHead head;
+  head.first = lengths.first;
+  head.last = lengths.last;
+  if (lengths.previous_bytes > 0) {
+    Decoder previous_in(in.Raw(static_cast<std::size_t>(lengths.previous_bytes)));
+    ASSIGN_OR_RETURN(head.previous, DecodeCheckpointRef(previous_in));
     if (!previous_in.AtEnd()) return Corrupt("bytes after the previous checkpoint's reference");
   }
-  RETURN_IF_ERROR(CheckOrder(link.previous, link.first, link.last));
+  RETURN_IF_ERROR(CheckOrder(head.previous, head.first, head.last));
+  return head;
+}
+
+bool BeginsWithMagic(ByteSpan bytes) {
+  return bytes.size() >= kLinkMagic.size() && AsText(bytes.first(kLinkMagic.size())) == kLinkMagic;
+}
+
+}  // namespace
+
+Result<CheckpointLink> DecodeCheckpointLink(ByteSpan bytes) {
+  if (bytes.size() < kLinkMagic.size() + kChecksumBytes || !BeginsWithMagic(bytes)) {
+    return Corrupt("not a checkpoint link");
+  }
+  ByteSpan body = bytes.first(bytes.size() - kChecksumBytes);
+  if (Decoder(bytes.last(kChecksumBytes)).U64() != Checksum(body)) {
+    return Corrupt("checkpoint link fails its checksum");
+  }
+  Decoder in(body.subspan(kLinkMagic.size()));
+  ASSIGN_OR_RETURN(const Lengths lengths, DecodeLengths(in));
+  if (lengths.previous_bytes > in.remaining() ||
+      lengths.changes_bytes != in.remaining() - lengths.previous_bytes) {
+    return Corrupt("checkpoint link's lengths");
+  }
+  ASSIGN_OR_RETURN(CheckpointLinkHead head, DecodeHead(lengths, in));
+  CheckpointLink link;
+  link.previous = std::move(head.previous);
+  link.first = head.first;
+  link.last = head.last;
   RETURN_IF_ERROR(DecodeLinkChanges(in, link));
   return link;
+}
+
+Result<std::optional<CheckpointLinkHead>> DecodeCheckpointLinkHead(ByteSpan begin) {
+  if (begin.size() < kFixedBytes) return std::optional<CheckpointLinkHead>();
+  if (!BeginsWithMagic(begin)) return Corrupt("not a checkpoint link");
+  Decoder in(begin.subspan(kLinkMagic.size()));
+  ASSIGN_OR_RETURN(const Lengths lengths, DecodeLengths(in));
+  if (lengths.previous_bytes > in.remaining()) return std::optional<CheckpointLinkHead>();
+  ASSIGN_OR_RETURN(CheckpointLinkHead head, DecodeHead(lengths, in));
+  return std::optional<CheckpointLinkHead>(std::move(head));
 }
 
 }  // namespace varve

@@ -42,4 +42,14 @@ struct CheckpointLink {
 };
 Result<CheckpointLink> DecodeCheckpointLink(ByteSpan bytes);
 
+// What a link begins with: all that is needed to walk the chain, for a link's changes are long.
+// Only the whole link has a checksum; the bytes given here were verified when they were read.
+struct CheckpointLinkHead {
+  std::optional<CheckpointRef> previous;
+  Lsn first;
+  Lsn last;
+};
+// `begin`: the first bytes of a link. Nothing if they are too few to hold its head.
+Result<std::optional<CheckpointLinkHead>> DecodeCheckpointLinkHead(ByteSpan begin);
+
 }  // namespace varve

@@ -51,7 +51,7 @@ Result<RebuiltCatalog> RebuildCatalog(DiskSet& disks, const CatalogOptions& opti
   auto blame = [&](const auto& result) {
     if (!result.ok() && CatalogKeeper::IsCatalogFailure(result.error())) culprit = slot;
   };
-  auto created = Catalog::Create(disk, identity, options);
+  auto created = Catalog::CreateToFill(disk, identity, options);
   blame(created);
   ASSIGN_OR_RETURN(std::shared_ptr<Catalog> catalog, std::move(created));
   auto apply = [&](std::span<const Change> changes) -> Status {
@@ -65,9 +65,9 @@ Result<RebuiltCatalog> RebuildCatalog(DiskSet& disks, const CatalogOptions& opti
                     [&](std::vector<Change>& changes) -> Status { return apply(changes); }));
   }
   RETURN_IF_ERROR(apply(after_head));
-  Status folded = catalog->FoldLog();
-  blame(folded);
-  RETURN_IF_ERROR(folded);
+  Status finished = catalog->FinishFilling();
+  blame(finished);
+  RETURN_IF_ERROR(finished);
   RETURN_IF_ERROR(disks.SetCatalogLocation(slot, identity.generation));
   return RebuiltCatalog{std::move(catalog), slot};
 }

@@ -1,6 +1,9 @@
 #include "store/volume/checkpointer.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <future>
 #include <iterator>
 #include <set>
 #include <unordered_map>
@@ -11,8 +14,10 @@
 namespace varve {
 namespace {
 
-Result<CheckpointLink> ReadLink(DiskSet& disks, const Uuid& volume_uuid, const CheckpointRef& ref) {
-  std::unordered_map<StripeId, std::shared_ptr<const StripeLocation>> locations;
+// Finds a link's stripes by its reference alone.
+using StripeLocations = std::unordered_map<StripeId, std::shared_ptr<const StripeLocation>>;
+Result<StripeLocations> LocationsOf(const CheckpointRef& ref) {
+  StripeLocations locations;
   for (const StripeDescriptor& stripe : ref.stripes) {
     auto segment =
         std::find_if(ref.segments.begin(), ref.segments.end(),
@@ -26,29 +31,104 @@ Result<CheckpointLink> ReadLink(DiskSet& disks, const Uuid& volume_uuid, const C
     location->stripe = stripe;
     locations[stripe.id] = std::move(location);
   }
-  StripeReader reader(
-      disks, volume_uuid,
-      [&](StripeId id) -> Result<std::shared_ptr<const StripeLocation>> {
-        auto it = locations.find(id);
-        if (it == locations.end()) {
-          return Error(ErrorCode::kCorrupt, "a checkpoint part names an unknown stripe");
-        }
-        return it->second;
-      },
-      [](const Finding&) {});
-  std::size_t total_bytes = 0;
-  for (const ExtentRef& part : ref.parts) total_bytes += part.raw_bytes;
-  ByteVector bytes(total_bytes);
-  MutableByteSpan rest(bytes);
-  for (const ExtentRef& part : ref.parts) {
-    RETURN_IF_ERROR(reader.ReadExtent(part, rest.first(part.raw_bytes)));
-    rest = rest.subspan(part.raw_bytes);
+  return locations;
+}
+
+// The bytes of a link from its beginning, part by part.
+class LinkBytes {
+ public:
+  LinkBytes(DiskSet& disks, const Uuid& volume_uuid, const CheckpointRef& ref,
+            const StripeLocations& locations)
+      : ref_(ref),
+        reader_(
+            disks, volume_uuid,
+            [&locations](StripeId id) -> Result<std::shared_ptr<const StripeLocation>> {
+              auto it = locations.find(id);
+              if (it == locations.end()) {
+                return Error(ErrorCode::kCorrupt, "a checkpoint part names an unknown stripe");
+              }
+              return it->second;
+            },
+            [](const Finding&) {}) {}
+
+  bool complete() const { return parts_read_ == ref_.parts.size(); }
+  ByteSpan bytes() const { return bytes_; }
+  // `count` parts more, or all that are left.
+  Status ReadOn(std::size_t count) {
+    count = std::min(count, ref_.parts.size() - parts_read_);
+    const std::span<const ExtentRef> parts(ref_.parts.data() + parts_read_, count);
+    std::size_t at = bytes_.size();
+    std::size_t total_bytes = at;
+    for (const ExtentRef& part : parts) total_bytes += part.raw_bytes;
+    bytes_.resize(total_bytes);
+    std::vector<ExtentRead> reads;
+    for (const ExtentRef& part : parts) {
+      reads.push_back({part, MutableByteSpan(bytes_).subspan(at, part.raw_bytes)});
+      at += part.raw_bytes;
+    }
+    RETURN_IF_ERROR(reader_.ReadExtents(reads));
+    parts_read_ += count;
+    return {};
   }
-  ASSIGN_OR_RETURN(CheckpointLink link, DecodeCheckpointLink(bytes));
-  if (link.first != ref.first_lsn || link.last != ref.last_lsn) {
-    return Error(ErrorCode::kCorrupt, "a checkpoint link is not the one its reference names");
-  }
+
+ private:
+  const CheckpointRef& ref_;
+  StripeReader reader_;
+  ByteVector bytes_;
+  std::size_t parts_read_ = 0;
+};
+
+// A link or its head must be what its reference says.
+template <typename Link>
+Status CheckIsNamed(const Link& link, const CheckpointRef& ref) {
+  if (link.first == ref.first_lsn && link.last == ref.last_lsn) return {};
+  return Error(ErrorCode::kCorrupt, "a checkpoint link is not the one its reference names");
+}
+
+Result<CheckpointLink> ReadLink(DiskSet& disks, const Uuid& volume_uuid, const CheckpointRef& ref) {
+  ASSIGN_OR_RETURN(const StripeLocations locations, LocationsOf(ref));
+  LinkBytes link_bytes(disks, volume_uuid, ref, locations);
+  RETURN_IF_ERROR(link_bytes.ReadOn(ref.parts.size()));
+  ASSIGN_OR_RETURN(CheckpointLink link, DecodeCheckpointLink(link_bytes.bytes()));
+  RETURN_IF_ERROR(CheckIsNamed(link, ref));
   return link;
+}
+
+Result<CheckpointLinkHead> ReadHead(DiskSet& disks, const Uuid& volume_uuid,
+                                    const CheckpointRef& ref) {
+  ASSIGN_OR_RETURN(const StripeLocations locations, LocationsOf(ref));
+  LinkBytes link_bytes(disks, volume_uuid, ref, locations);
+  while (!link_bytes.complete()) {
+    RETURN_IF_ERROR(link_bytes.ReadOn(1));
+    ASSIGN_OR_RETURN(auto head, DecodeCheckpointLinkHead(link_bytes.bytes()));
+    if (!head) continue;
+    RETURN_IF_ERROR(CheckIsNamed(*head, ref));
+    return *std::move(head);
+  }
+  return Error(ErrorCode::kCorrupt, "a checkpoint link is shorter than its head");
+}
+
+// The references from `head` back to the first that `after` does not cover, newest first.
+Result<std::vector<CheckpointRef>> WalkBack(DiskSet& disks, const Uuid& volume_uuid,
+                                            const CheckpointRef& head, Lsn after) {
+  std::vector<CheckpointRef> refs;
+  std::optional<CheckpointRef> at = head;
+  while (at && at->last_lsn > after) {
+    refs.push_back(*at);
+    auto link = ReadHead(disks, volume_uuid, *at);
+    if (!link.ok()) {
+      return link.error().In("reading the checkpoint of changes " +
+                             std::to_string(at->first_lsn.value) + " to " +
+                             std::to_string(at->last_lsn.value));
+    }
+    const std::uint64_t expected = link->previous ? link->previous->last_lsn.value + 1 : 1;
+    if (link->first.value != expected) {
+      return Error(ErrorCode::kCorrupt, "the chain of checkpoints has a gap before change " +
+                                            std::to_string(link->first.value));
+    }
+    at = std::move(link->previous);
+  }
+  return refs;
 }
 
 }  // namespace
@@ -110,27 +190,31 @@ Result<std::vector<Change>> Checkpointer::Buffered() const {
 
 Status ReplayChain(DiskSet& disks, const Uuid& volume_uuid, const CheckpointRef& head, Lsn after,
                    const std::function<Status(std::vector<Change>&)>& visit) {
-  // Backwards for the references alone, so that memory holds one link at a time.
-  std::vector<CheckpointRef> refs;
-  std::optional<CheckpointRef> at = head;
-  while (at && at->last_lsn > after) {
-    refs.push_back(*at);
-    auto link = ReadLink(disks, volume_uuid, *at);
+  // Backwards for the references alone, so that memory holds two links at a time: while one is
+  // visited, the next is read and decoded.
+  ASSIGN_OR_RETURN(const std::vector<CheckpointRef> refs,
+                   WalkBack(disks, volume_uuid, head, after));
+  std::vector<Change> spent;  // freeing them is as much work as making them: for the other thread
+  const auto begin_reading = [&](const CheckpointRef& ref) {
+    return std::async(std::launch::async,
+                      [&disks, &volume_uuid, &ref, changes = std::exchange(spent, {})]() mutable {
+                        pthread_setname_np(pthread_self(), "varve-replay");
+                        std::vector<Change>().swap(changes);
+                        return ReadLink(disks, volume_uuid, ref);
+                      });
+  };
+  std::future<Result<CheckpointLink>> coming;
+  for (auto ref = refs.rbegin(); ref != refs.rend(); ++ref) {
+    if (!coming.valid()) coming = begin_reading(*ref);
+    auto link = coming.get();
+    if (std::next(ref) != refs.rend()) coming = begin_reading(*std::next(ref));
     if (!link.ok()) {
       return link.error().In("reading the checkpoint of changes " +
-                             std::to_string(at->first_lsn.value) + " to " +
-                             std::to_string(at->last_lsn.value));
+                             std::to_string(ref->first_lsn.value) + " to " +
+                             std::to_string(ref->last_lsn.value));
     }
-    const std::uint64_t expected = link->previous ? link->previous->last_lsn.value + 1 : 1;
-    if (link->first.value != expected) {
-      return Error(ErrorCode::kCorrupt, "the chain of checkpoints has a gap before change " +
-                                            std::to_string(link->first.value));
-    }
-    at = std::move(link->previous);
-  }
-  for (auto ref = refs.rbegin(); ref != refs.rend(); ++ref) {
-    ASSIGN_OR_RETURN(CheckpointLink link, ReadLink(disks, volume_uuid, *ref));
-    RETURN_IF_ERROR(visit(link.changes));
+    RETURN_IF_ERROR(visit(link->changes));
+    spent = std::move(link->changes);
   }
   return {};
 }

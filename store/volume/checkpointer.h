@@ -51,7 +51,9 @@ class Checkpointer {
 
 // Visits the changes of the chain that ends in `head` in LSN order, link by link, leaving out links
 // that end at or before `after` (single changes at or before it may still come: applying is
-// idempotent). Reads through parity. kCorrupt or kDataLost when a link cannot be had.
+// idempotent). While one link is visited a thread "varve-replay" reads the next; it has ended when
+// this returns. Memory: two links. Reads through parity. kCorrupt or kDataLost when a link cannot
+// be had.
 Status ReplayChain(DiskSet& disks, const Uuid& volume_uuid, const CheckpointRef& head, Lsn after,
                    const std::function<Status(std::vector<Change>&)>& visit);
 

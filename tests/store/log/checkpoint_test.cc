@@ -112,6 +112,44 @@ TEST(Checkpoint, LinksComeBackAsTheyWere) {
   }
 }
 
+TEST(Checkpoint, AHeadIsReadFromTheFirstBytesThatHoldIt) {
+  RandomChanges random(SeedFromEnvironment(9));
+  for (const bool has_previous : {false, true}) {
+    std::optional<CheckpointRef> previous;
+    if (has_previous) previous = MakeRef(random, Lsn{1}, Lsn{4});
+    const Lsn first{has_previous ? 5u : 1u};
+    const Link link = MakeLink(random, previous, first, Lsn{8});
+    const std::size_t head_bytes = 48 + (previous ? Encoded(*previous).size() : 0);
+    for (std::size_t length = 0; length <= link.bytes.size(); ++length) {
+      auto head = DecodeCheckpointLinkHead(ByteSpan(link.bytes).first(length));
+      ASSERT_TRUE(head.ok()) << head.error().message();
+      ASSERT_EQ(head->has_value(), length >= head_bytes) << length;
+      if (!head->has_value()) continue;
+      EXPECT_EQ((*head)->previous, previous);
+      EXPECT_EQ((*head)->first, first);
+      EXPECT_EQ((*head)->last, Lsn{8});
+    }
+  }
+}
+
+TEST(Checkpoint, ADamagedHeadNeverCrashes) {
+  RandomChanges random(SeedFromEnvironment(10));
+  const Link link = MakeLink(random, MakeRef(random, Lsn{1}, Lsn{4}), Lsn{5}, Lsn{8});
+  for (int i = 0; i < 500; ++i) {
+    ByteVector bytes = link.bytes;
+    bytes[random.Below(100)] ^= static_cast<std::byte>(1u << random.Below(8));
+    auto head = DecodeCheckpointLinkHead(bytes);
+    if (head.ok()) continue;  // what was hit is not in the head, or means something else now
+    EXPECT_THAT(head.error().code(), testing::AnyOf(ErrorCode::kCorrupt, ErrorCode::kUnsupported));
+  }
+  ByteVector strange = link.bytes;
+  strange[0] ^= std::byte{1};
+  EXPECT_EQ(DecodeCheckpointLinkHead(strange).error().code(), ErrorCode::kCorrupt);
+  ByteVector newer = link.bytes;
+  newer[8] = std::byte{2};
+  EXPECT_EQ(DecodeCheckpointLinkHead(newer).error().code(), ErrorCode::kUnsupported);
+}
+
 TEST(Checkpoint, EveryFlippedBitInALinkIsSeen) {
   RandomChanges random(SeedFromEnvironment(5));
   Link link = MakeLink(random, std::nullopt, Lsn{1}, Lsn{3});
