@@ -271,6 +271,10 @@ DiskVfs::DiskVfs(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Result<std::unique_ptr<DiskVfs>> DiskVfs::Register(std::shared_ptr<Disk> disk,
                                                    std::string_view object) {
   static std::atomic<std::uint64_t> count{0};
+  // SQLite's own count of the memory it uses costs a process-wide mutex at each allocation, and
+  // nobody asks for it. Refused, and no harm done, if the process has used SQLite before.
+  static const int uncounted = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(uncounted);
   auto made = std::make_unique<Impl>();
   Impl& impl = *made;
   impl.os = sqlite3_vfs_find(nullptr);
