@@ -149,7 +149,9 @@ def measure_mounts(volume, rounds):
 
 
 def measure_live(volume, empty, directories, rounds):
-    """Mean microseconds of each operation, a pair (grown, empty) a round, in turn."""
+    """Microseconds of the median operation of each kind, pairs (grown, empty), round by round.
+
+    Not the mean: on a machine that has other work too it says how often that came in between."""
     pairs = {}
     for seed in range(1, rounds + 1):
         sides = [(volume, directories), (empty, EMPTY_DIRECTORIES)]
@@ -157,8 +159,8 @@ def measure_live(volume, empty, directories, rounds):
         for side, count in sides if seed % 2 else reversed(sides):
             took[side.name] = side.probe("live", directories=count, seed=seed)
         for kind in took["grown"]:
-            pairs.setdefault(kind, []).append((took["grown"][kind]["mean"],
-                                               took["empty"][kind]["mean"]))
+            pairs.setdefault(kind, []).append((took["grown"][kind]["p50"],
+                                               took["empty"][kind]["p50"]))
     return pairs
 
 
@@ -168,8 +170,8 @@ def measure_then(volume, directories, versions, rounds):
     for seed in range(1, rounds + 1):
         took = volume.probe("then", directories=directories, versions=versions, seed=seed)
         for kind in ("stat", "read"):
-            pairs.setdefault(kind, []).append((took[f"{kind} then"]["mean"],
-                                               took[f"{kind} live"]["mean"]))
+            pairs.setdefault(kind, []).append((took[f"{kind} then"]["p50"],
+                                               took[f"{kind} live"]["p50"]))
     return pairs
 
 
@@ -185,12 +187,13 @@ def measure_crash(volume, directories, seconds):
 
 
 def measure_rebuild(volume):
-    """(records, seconds): mounting without any catalog."""
+    """(records, seconds, seconds of processor time): mounting without any catalog."""
     records = volume.status()["history"]["last_lsn"]
     volume.down()
     for disk in volume.disks:
         shutil.rmtree(disk / "catalog", ignore_errors=True)
-    return records, timed(volume.mount)
+    seconds = timed(volume.mount)
+    return records, seconds, volume.cpu_seconds()
 
 
 def measure_loss(volume, directories, seconds, has_catalog):

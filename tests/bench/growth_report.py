@@ -21,7 +21,7 @@ def times(pairs):
 
 
 def rebuild_rate(size):
-    records, seconds = size["rebuild"]
+    records, seconds, _ = size["rebuild"]
     return records / max(seconds - median(size["mount_clean"]), 0.001)
 
 
@@ -45,6 +45,8 @@ def rows():
         ("mount, clean", "s", lambda size: median(size["mount_clean"]), 1, True),
         ("mount after kill -9", "s", lambda size: max(size["mount_crash"]), 5, True),
         ("catalog made anew", "records/s", rebuild_rate, 200_000, False),
+        ("– processor time, all threads", "µs a record",
+         lambda size: size["rebuild"][2] / size["rebuild"][0] * 1e6, None, True),
         ("catalog a version", "bytes", lambda size: size["catalog_bytes"] / size["versions"], 150,
          True),
         ("mix while checkpoints are taken: p50", "ms", milliseconds("mix", "p50"), None, True),
