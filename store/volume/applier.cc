@@ -105,9 +105,12 @@ Status Applier::WaitApplied(Lsn lsn) {
     applied_wanted_ = lsn;
     work_.notify_one();
   }
-  applied_changed_.wait(lock, [&] { return applied_ >= lsn || failed_ || stop_; });
+  const std::uint64_t full_before = full_count_;
+  applied_changed_.wait(
+      lock, [&] { return applied_ >= lsn || failed_ || stop_ || full_count_ != full_before; });
   if (applied_ >= lsn) return {};
   if (failed_) return *failed_;
+  if (full_count_ != full_before) return *full_;
   return Error(ErrorCode::kCancelled, "the volume is closed");
 }
 
@@ -224,6 +227,8 @@ bool Applier::WaitForSpace(std::unique_lock<std::mutex>& lock, Batch batch, cons
   }
   spdlog::warn("the disks are full, the catalog waits: {}", why.message());
   if (stop_) return false;
+  full_ = why;
+  ++full_count_;
   // A checkpoint asked for now cannot be had: whoever waits for it must not wait for ever.
   checkpoints_done_ = checkpoints_wanted_;
   applied_changed_.notify_all();

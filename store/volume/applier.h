@@ -54,7 +54,8 @@ class Applier {
   // Durable changes, in LSN order. A few of them are applied only after kLinger: a program that
   // syncs all the time makes thousands of small batches a second.
   void Enqueue(std::vector<std::shared_ptr<Change>> changes);
-  // Waits until `lsn` is in the catalog, without lingering.
+  // Waits until `lsn` is in the catalog, without lingering; kNoSpace when the disks are found too
+  // full for it, though it will be tried again.
   Status WaitApplied(Lsn lsn);
   // Lays a checkpoint after what is queued now.
   Status Checkpoint();
@@ -103,6 +104,8 @@ class Applier {
   std::uint64_t checkpoints_wanted_ = 0;
   std::uint64_t checkpoints_done_ = 0;
   std::optional<Error> failed_;
+  std::optional<Error> full_;  // how the last attempt that found no space ended
+  std::uint64_t full_count_ = 0;
   bool wake_ = false;
   bool stop_ = false;
   // The thread's own.

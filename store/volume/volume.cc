@@ -163,10 +163,19 @@ Status Volume::Close() {
   impl.health_wake.notify_all();
   if (impl.health.joinable()) impl.health.join();
   if (!impl.committer) return {};
-  Status status = impl.Settle(impl.committer->last_lsn());
-  if (status.ok()) status = impl.applier->Checkpoint();
-  // The checkpoint's announcement is a change too.
-  if (status.ok()) status = impl.Settle(impl.committer->last_lsn());
+  Status status = impl.committer->Sync(impl.committer->last_lsn());
+  if (status.ok()) {
+    Status applied = impl.applier->WaitApplied(impl.committer->last_lsn());
+    if (applied.ok()) applied = impl.applier->Checkpoint();
+    // The checkpoint's announcement is a change too.
+    if (applied.ok()) applied = impl.Settle(impl.committer->last_lsn());
+    if (!applied.ok() && applied.error().code() == ErrorCode::kNoSpace) {
+      spdlog::warn("the catalog is behind, and will be brought up to date from the journal: {}",
+                   applied.error().message());
+    } else {
+      status = std::move(applied);
+    }
+  }
   impl.committer->Stop();
   impl.applier->Stop();
   impl.keeper.Close();

@@ -259,6 +259,32 @@ TEST(Volume, FullDisksRefuseWritesAndKeepWhatIsThere) {
   EXPECT_EQ(ContentOf(fixture.volume().Now(), "kept"), std::string(100'000, 'k'));
 }
 
+// Whoever looks at the past waits for the catalog: not for ever.
+TEST(Volume, FullDisksDoNotKeepAnybodyWaiting) {
+  VolumeFixture fixture;
+  fixture.FormatAndOpen();
+  Volume& volume = fixture.volume();
+  auto kept = CreateFile(volume, "kept");
+  ASSERT_TRUE(kept.ok());
+  ASSERT_TRUE(volume.At(volume.last_lsn()).ok());
+  // The journal is written ahead and has room; what follows it has none.
+  for (int slot = 0; slot < 6; ++slot) {
+    fixture.platter(slot).SetCapacity(fixture.platter(slot).used_bytes());
+  }
+  auto lsn = WriteFile(volume, *kept, std::string(1000, 'k'));
+  ASSERT_TRUE(lsn.ok()) << lsn.error().message();
+  ASSERT_TRUE(volume.Sync(*lsn).ok());
+  const auto then = volume.At(*lsn);
+  ASSERT_FALSE(then.ok());
+  EXPECT_EQ(then.error().code(), ErrorCode::kNoSpace) << then.error().message();
+  EXPECT_EQ(ContentOf(volume.Now(), "kept"), std::string(1000, 'k'));
+  // Nothing is lost by closing: it is in the journal.
+  EXPECT_TRUE(fixture.Close().ok());
+  for (int slot = 0; slot < 6; ++slot) fixture.platter(slot).SetCapacity(1ULL << 30);
+  ASSERT_TRUE(fixture.Open().ok());
+  EXPECT_EQ(ContentOf(fixture.volume().Now(), "kept"), std::string(1000, 'k'));
+}
+
 TEST(Volume, TimesResolveToChanges) {
   VolumeFixture fixture;
   fixture.FormatAndOpen();
