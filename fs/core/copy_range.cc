@@ -70,7 +70,7 @@ Result<std::uint64_t> FileOperations::CloneRange(const FileRange& from, const Fi
   // A clone of the past is made from the catalog, which must have come that far.
   if (source->IsPast()) RETURN_IF_ERROR(core_.volume().At(source->at));
   ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
-  RETURN_IF_ERROR(core_.volume().CheckSpace(core_.dirty_bytes() + kBlockBytes));
+  RETURN_IF_ERROR(core_.CheckSpace(kBlockBytes));
   const InodeLocks::Exclusive lock(
       core_.locks(), {target->inode, source->IsPast() ? target->inode : source->inode});
   FileState* state = core_.states().Find(target->inode);

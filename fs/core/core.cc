@@ -335,4 +335,10 @@ Status Core::CutAll() {
   return CutOlderThan(std::chrono::steady_clock::duration::zero());
 }
 
+Status Core::CheckSpace(std::uint64_t bytes) {
+  if (volume_.CheckSpace(dirty_bytes_ + bytes).ok()) return {};
+  RETURN_IF_ERROR(CutDownTo(0));
+  return volume_.CheckSpace(dirty_bytes_ + bytes);
+}
+
 }  // namespace varve

@@ -102,6 +102,9 @@ class Core {
   Status CutDownTo(std::uint64_t bytes);
   // The same with gates taken inside: what was written before the call is in the volume after it.
   Status CutAll();
+  // kNoSpace if `bytes` more would not fit beside what is dirty. Inside the writers' gate: near the
+  // end what is dirty is cut first, for it may turn out to need less.
+  Status CheckSpace(std::uint64_t bytes);
 
   // Without locks, outside the gates: the kernel knows the inode no more.
   void Forget(InodeId inode);

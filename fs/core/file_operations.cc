@@ -205,7 +205,7 @@ Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offse
     if (core_.dirty_bytes() + bytes.size() > limit) {
       RETURN_IF_ERROR(core_.CutDownTo(limit / 2));  // before, so that the limit holds on errors too
     }
-    RETURN_IF_ERROR(core_.volume().CheckSpace(core_.dirty_bytes() + bytes.size()));
+    RETURN_IF_ERROR(core_.CheckSpace(bytes.size()));
     const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
     FileState* state = core_.states().Find(file->inode);
     CHECK(state != nullptr, "an open file has a state");

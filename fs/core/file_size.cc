@@ -108,12 +108,10 @@ Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint6
   const bool allocates = mode == AllocateMode::kAllocate || mode == AllocateMode::kKeepSize;
   const bool grows = mode == AllocateMode::kAllocate || mode == AllocateMode::kZeroRange;
   ASSIGN_OR_RETURN(const Gate::Visit visit, core_.BeginChange());
+  if (allocates) RETURN_IF_ERROR(core_.CheckSpace(length));
   const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
   FileState* state = core_.states().Find(file->inode);
   CHECK(state != nullptr, "an open file has a state");
-  if (allocates) {
-    RETURN_IF_ERROR(core_.volume().CheckSpace(core_.dirty_bytes() + length));
-  }
   const bool resizes = grows && end > state->attributes.size;
   if (allocates && !resizes && state->IsDirty()) {
     // Only the times move, and go on their way with what has been written.

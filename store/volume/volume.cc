@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "store/volume/recovery.h"
@@ -14,50 +13,36 @@
 namespace varve {
 namespace {
 
-// Kept free on every device, so that the journal and the catalog can always go on.
-std::uint64_t ReserveOf(const DiskSpace& space) {
-  constexpr std::uint64_t kLeast = 16ULL << 20;
-  constexpr std::uint64_t kMost = 1ULL << 30;
-  return std::clamp(space.total_bytes / 50, kLeast, kMost);
-}
+Error NoSpaceLeft() { return Error(ErrorCode::kNoSpace, "no space left on the volume's disks"); }
 
-// A volume is limited by its smallest disk: stripes go to all of them alike.
-struct Room {
-  std::uint64_t total_bytes = ~0ULL;
-  std::uint64_t free_bytes = ~0ULL;
-};
-
-Room RoomPerDisk(DiskSet& disks) {
-  struct Device {
-    DiskSpace space;
-    std::uint64_t members = 0;
-  };
-  std::map<std::uint64_t, Device> devices;
-  std::uint64_t unique = ~0ULL;
-  for (DiskIndex slot : disks.OnlineSlots()) {
-    auto disk = disks.online(slot);
+// Pieces that a small disk has room for: the journal's segments, how far it grows before a
+// checkpoint, and the segments of stripes, which go round where there are more disks than a stripe
+// is wide, are all a part of the smallest disk.
+VolumeOptions FitTo(DiskSet& disks, VolumeOptions options) {
+  constexpr std::uint64_t kLeastSegmentBytes = std::uint64_t{1} << 20;
+  std::uint64_t smallest = ~0ULL;
+  for (const DiskIndex slot : disks.OnlineSlots()) {
+    const auto disk = disks.online(slot);
     if (!disk) continue;
-    auto space = disk->Space();
-    if (!space.ok()) continue;
-    Device& device = devices[space->device != 0 ? space->device : unique--];
-    device.space = *space;
-    ++device.members;
+    if (const auto space = disk->Space(); space.ok()) {
+      smallest = std::min(smallest, space->total_bytes);
+    }
   }
-  Room room;
-  for (const auto& [id, device] : devices) {
-    const std::uint64_t reserve = ReserveOf(device.space);
-    const std::uint64_t free =
-        device.space.free_bytes > reserve ? device.space.free_bytes - reserve : 0;
-    room.total_bytes = std::min(room.total_bytes, device.space.total_bytes / device.members);
-    room.free_bytes = std::min(room.free_bytes, free / device.members);
-  }
-  return devices.empty() ? Room{0, 0} : room;
+  std::uint64_t& segment_bytes = options.journal.segment_bytes;
+  segment_bytes = std::min(
+      segment_bytes,
+      std::max(kLeastSegmentBytes, smallest / 64 / kLeastSegmentBytes * kLeastSegmentBytes));
+  options.stripes.segment_column_bytes = std::min(options.stripes.segment_column_bytes,
+                                                  std::max(4 * kLeastSegmentBytes, smallest / 64));
+  options.checkpoint_journal_bytes =
+      std::min(options.checkpoint_journal_bytes, std::max(8 * segment_bytes, smallest / 16));
+  return options;
 }
 
 }  // namespace
 
 Volume::Impl::Impl(std::unique_ptr<DiskSet> disk_set, const VolumeOptions& volume_options)
-    : options(volume_options),
+    : options(FitTo(*disk_set, volume_options)),
       disks(std::move(disk_set)),
       uuid(disks->label().volume_uuid),
       index(keeper),
@@ -144,7 +129,7 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
   ASSIGN_OR_RETURN(auto first_time,
                    impl.keeper.With([](Catalog& c) { return c.TimeOf(kLsnFirst); }));
   impl.first_time_ns = first_time.value_or(0);
-  impl.RefreshSpace();
+  impl.LookForSpace();
   impl.health = std::thread([&impl] {
     pthread_setname_np(pthread_self(), "varve-health");
     impl.RunHealth();
@@ -205,20 +190,16 @@ Status Volume::Impl::RemoveOrphans() {
   return committed.ok() ? Status() : Status(committed.error());
 }
 
-void Volume::Impl::RefreshSpace() {
-  const Geometry& geometry = disks->geometry();
-  const auto online = static_cast<int>(disks->OnlineSlots().size());
-  const int data = std::min(geometry.data, online - geometry.parity);
-  const Room room = RoomPerDisk(*disks);
-  const std::uint64_t stripes_wide = static_cast<std::uint64_t>(std::max(online, 0));
-  auto logical = [&](std::uint64_t per_disk) -> std::uint64_t {
-    if (data <= 0) return 0;
-    return per_disk / static_cast<std::uint64_t>(data + geometry.parity) * stripes_wide *
-           static_cast<std::uint64_t>(data);
-  };
-  capacity_bytes = logical(room.total_bytes);
-  available_bytes = logical(room.free_bytes);
-  spent_since_refresh = 0;
+void Volume::Impl::LookForSpace() {
+  space.Look(*disks, [this] {
+    SpaceGauge::Underway underway;
+    underway.data_bytes = committer->pending_bytes();
+    const Lsn last = committer->last_lsn();
+    underway.changes = last.value - std::min(last, applier->applied_lsn()).value;
+    const std::uint64_t most = options.checkpoint_journal_bytes + options.journal.segment_bytes;
+    underway.journal_bytes = most - std::min(most, journal->bytes_since_checkpoint());
+    return underway;
+  });
 }
 
 void Volume::Impl::RunHealth() {
@@ -226,26 +207,36 @@ void Volume::Impl::RunHealth() {
   while (!health_wake.wait_for(lock, options.probe_interval, [&] { return health_stop; })) {
     lock.unlock();
     disks->ProbeAll();
-    RefreshSpace();
+    LookForSpace();
     lock.lock();
   }
 }
 
 Result<Lsn> Volume::Commit(Change change) {
-  impl_->spent_since_refresh += UnplacedBytes(change);
-  return impl_->committer->Commit(std::move(change));
+  // Data has been asked for by CheckSpace, and is not refused any more.
+  const std::uint64_t data_bytes = UnplacedBytes(change);
+  if (impl_->space.IsStale()) impl_->LookForSpace();
+  if (data_bytes == 0 && !impl_->space.TakesChanges()) {
+    RETURN_IF_ERROR(impl_->Settle(last_lsn()));
+    impl_->LookForSpace();
+    if (!impl_->space.TakesChanges()) return NoSpaceLeft();
+  }
+  const Result<Lsn> committed = impl_->committer->Commit(std::move(change));
+  if (committed.ok()) impl_->space.Committed(data_bytes);
+  return committed;
 }
 
 Status Volume::Sync(Lsn lsn) { return impl_->committer->Sync(lsn); }
 
 std::uint64_t Volume::AllocateId() { return impl_->next_id.fetch_add(1); }
 
-Status Volume::CheckSpace(std::uint64_t bytes) const {
-  const std::uint64_t available = impl_->available_bytes;
-  // What waits to be placed is not on the disks yet, what was placed since the last look is.
-  const std::uint64_t spent = impl_->spent_since_refresh + impl_->committer->pending_bytes();
-  if (available > spent && available - spent >= bytes) return {};
-  return Error(ErrorCode::kNoSpace, "no space left on the volume's disks");
+Status Volume::CheckSpace(std::uint64_t bytes) {
+  if (impl_->space.AvailableBytes() >= std::max<std::uint64_t>(bytes, 1)) return {};
+  // Before anybody is refused: what is under way may turn out to need less than it seems.
+  RETURN_IF_ERROR(impl_->Settle(last_lsn()));
+  impl_->LookForSpace();
+  if (impl_->space.AvailableBytes() >= std::max<std::uint64_t>(bytes, 1)) return {};
+  return NoSpaceLeft();
 }
 
 Result<View> Volume::At(Lsn lsn) {
@@ -278,10 +269,8 @@ VolumeStatus Volume::status() const {
   status.first_time_ns = impl.first_time_ns;
   status.last_time_ns = impl.committer->last_time_ns();
   status.pending_bytes = impl.committer->pending_bytes();
-  status.capacity_bytes = impl.capacity_bytes;
-  const std::uint64_t spent = impl.spent_since_refresh + status.pending_bytes;
-  const std::uint64_t available = impl.available_bytes;
-  status.available_bytes = available > spent ? available - spent : 0;
+  status.capacity_bytes = impl.space.capacity_bytes();
+  status.available_bytes = impl.space.AvailableBytes();
   return status;
 }
 

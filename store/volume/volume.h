@@ -82,15 +82,16 @@ class Volume {
   // Gives the change its LSN and time and makes it visible; durable within the commit interval or
   // after Sync. Thread-safe; the caller orders changes that touch the same things. Blocks while too
   // many bytes are pending. kReadOnly after the volume has lost its ability to write, kNoSpace
-  // when the disks cannot take it.
+  // when the disks cannot take it; a change without data can be taken for longer (SpaceGauge).
   Result<Lsn> Commit(Change change);
   // Returns when every change up to `lsn` survives power loss together with the loss of m disks.
   Status Sync(Lsn lsn);
   Status SyncAll() { return Sync(last_lsn()); }
   // A number never used before as inode, body or cookie. Thread-safe.
   std::uint64_t AllocateId();
-  // kNoSpace if `bytes` more of logical data would not fit; a cached estimate, cheap.
-  Status CheckSpace(std::uint64_t bytes) const;
+  // kNoSpace if `bytes` more of logical data would not fit. Cheap as long as they do; near the end
+  // it waits until what was committed before is durable and applied.
+  Status CheckSpace(std::uint64_t bytes);
 
   // --- Reading ---
   View Now() { return View(this, kLsnNow); }

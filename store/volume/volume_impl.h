@@ -11,6 +11,7 @@
 #include "store/volume/catalog_keeper.h"
 #include "store/volume/checkpointer.h"
 #include "store/volume/committer.h"
+#include "store/volume/space_gauge.h"
 #include "store/volume/stripe_index.h"
 #include "store/volume/tail.h"
 #include "store/volume/volume.h"
@@ -40,20 +41,18 @@ struct Volume::Impl {
   std::unique_ptr<Committer> committer;
   TimeNs first_time_ns = 0;
 
-  // "varve-health": probes disks, refreshes the space estimate.
+  // "varve-health": probes disks, looks for space.
   std::mutex health_mutex;
   std::condition_variable health_wake;
   bool health_stop = false;  // under health_mutex
   std::thread health;
-  std::atomic<std::uint64_t> capacity_bytes{0};
-  std::atomic<std::uint64_t> available_bytes{0};
-  std::atomic<std::uint64_t> spent_since_refresh{0};
+  SpaceGauge space;
 
   bool closed = false;  // by the one thread that closes
   Status close_status;
 
   void RunHealth();
-  void RefreshSpace();
+  void LookForSpace();
   Status RemoveOrphans();
   Status Settle(Lsn lsn);  // durable and applied
 };

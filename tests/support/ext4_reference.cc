@@ -1,74 +1,17 @@
 #include "tests/support/ext4_reference.h"
 
-#include <fcntl.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
-#include "tests/support/mount_fixture.h"
+#include "tests/support/loop_ext4.h"
 
 namespace varve {
-namespace {
 
-constexpr off_t kImageBytes = off_t{1} << 30;
-constexpr const char* kLoopControl = "/dev/loop-control";
-
-Error Failed(const std::string& what) { return Error::FromErrno(errno, what); }
-
-Result<UniqueFd> MakeImage(const std::string& path) {
-  UniqueFd image(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!image) return Failed("creating " + path);
-  if (::ftruncate(image.get(), kImageBytes) != 0) return Failed("sizing " + path);
-  const RunResult made = RunProgram({"/sbin/mkfs.ext4", "-q", "-F", "-b", "4096", path});
-  if (made.status != 0) return Error(ErrorCode::kIo, "mkfs.ext4: " + made.err);
-  return image;
-}
-
-// The device lets go of the image when nobody has it open any more.
-Result<UniqueFd> AttachLoopDevice(const UniqueFd& image, std::string* path) {
-  const UniqueFd control(::open(kLoopControl, O_RDWR | O_CLOEXEC));
-  if (!control) return Failed(kLoopControl);
-  loop_config config{};
-  config.fd = static_cast<__u32>(image.get());
-  config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
-  for (int round = 0; round < 100; ++round) {
-    const int number = ::ioctl(control.get(), LOOP_CTL_GET_FREE);
-    if (number < 0) return Failed("asking for a loop device");
-    *path = "/dev/loop" + std::to_string(number);
-    UniqueFd device(::open(path->c_str(), O_RDWR | O_CLOEXEC));
-    if (!device) return Failed(*path);
-    if (::ioctl(device.get(), LOOP_CONFIGURE, &config) == 0) return device;
-    if (errno != EBUSY) return Failed("configuring " + *path);
-  }
-  return Error(ErrorCode::kBusy, "others take every free loop device first");
-}
-
-}  // namespace
-
-std::optional<std::string> Ext4Reference::WhyCannotMount() {
-  if (::geteuid() != 0) return "only root can mount the ext4 to compare with";
-  const UniqueFd control(::open(kLoopControl, O_RDWR | O_CLOEXEC));
-  if (!control) return std::string(kLoopControl) + ": " + std::strerror(errno);
-  return std::nullopt;
-}
+std::optional<std::string> Ext4Reference::WhyCannotMount() { return WhyNoLoopExt4(); }
 
 Status Ext4Reference::Mount(Atime atime) {
-  ASSIGN_OR_RETURN(const UniqueFd image, MakeImage(directory_ / "ext4.img"));
-  std::string device_path;
-  ASSIGN_OR_RETURN(const UniqueFd device, AttachLoopDevice(image, &device_path));
-  const UniqueFd filesystem(::fsopen("ext4", FSOPEN_CLOEXEC));
-  if (!filesystem) return Failed("fsopen of ext4");
-  if (::fsconfig(filesystem.get(), FSCONFIG_SET_STRING, "source", device_path.c_str(), 0) != 0 ||
-      ::fsconfig(filesystem.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-    return Failed("mounting " + device_path);
-  }
-  const unsigned attributes = atime == Atime::kNever ? MOUNT_ATTR_NOATIME : 0;
-  mount_ = UniqueFd(::fsmount(filesystem.get(), FSMOUNT_CLOEXEC, attributes));
-  if (!mount_) return Failed("fsmount of " + device_path);
+  LoopExt4Options options;
+  options.mount_attributes = atime == Atime::kNever ? MOUNT_ATTR_NOATIME : 0;
+  ASSIGN_OR_RETURN(mount_, MountLoopExt4(directory_ / "ext4.img", options));
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include <boost/filesystem.hpp>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -85,6 +86,11 @@ void Drain(Pipe& out, Pipe& err, RunResult& result) {
   }
 }
 
+std::string BinaryInstead(std::string built) {
+  const char* given = std::getenv("VARVE_BINARY");
+  return given != nullptr ? given : std::move(built);
+}
+
 }  // namespace
 
 RunResult RunProgram(const std::vector<std::string>& words) {
@@ -101,7 +107,7 @@ RunResult RunProgram(const std::vector<std::string>& words) {
 }
 
 MountFixture::MountFixture(std::string binary)
-    : binary_(std::move(binary)), mountpoint_(directory_ / "mount") {
+    : binary_(BinaryInstead(std::move(binary))), mountpoint_(directory_ / "mount") {
   boost::filesystem::create_directory(mountpoint_);
 }
 

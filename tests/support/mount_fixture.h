@@ -24,7 +24,7 @@ RunResult RunProgram(const std::vector<std::string>& words);
 
 class MountFixture {
  public:
-  // `binary`: the built varve.
+  // `binary`: the built varve; the environment's VARVE_BINARY, if there is one, takes its place.
   explicit MountFixture(std::string binary);
   // Kills the daemon, if it still runs, and takes the mount away.
   ~MountFixture();
