@@ -162,6 +162,9 @@ FilesystemOptions ToFilesystemOptions(const MountOptions& options) {
   } else if (options.nodiratime) {
     filesystem.atime = AtimePolicy::kNotDirectories;
   }
+  if (options.writeback) {
+    filesystem.kernel_cache = FilesystemOptions::KernelCache::kWriteBack;
+  }
   filesystem.write_buffer_bytes = options.memory_bytes / 4;
   filesystem.commit_interval = options.commit_interval;
   return filesystem;

@@ -1,5 +1,7 @@
 #include "fs/control/service.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -61,6 +63,7 @@ struct ControlService::Impl {
   Result<Json> DoLog(const Json& request, const ControlServer::Reply& reply);
   Result<Json> DoResolve(const Json& request);
   Result<Json> DoRollback(const Json& request);
+  void LookThroughTheMount(const std::string& path) const;
   Result<Json> DoSnapshotCreate(const Json& request);
   Result<Json> DoSnapshotDelete(const Json& request);
   Result<Json> DoSnapshotList(const ControlServer::Reply& reply);
@@ -160,12 +163,23 @@ Result<Json> ControlService::Impl::DoResolve(const Json& request) {
   return MomentToJson(lsn, time_ns);
 }
 
+// Several reads at once of a file that has become shorter, of whose size the kernel has not heard,
+// are answered with zeros behind its end: which of them ends early is known of the last one only.
+void ControlService::Impl::LookThroughTheMount(const std::string& path) const {
+  struct statx seen{};
+  // What cannot be looked at (another has renamed it meanwhile) has been looked up anew.
+  static_cast<void>(::statx(AT_FDCWD, (options.mountpoint + path).c_str(),
+                            AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_FORCE_SYNC, STATX_SIZE,
+                            &seen));
+}
+
 Result<Json> ControlService::Impl::DoRollback(const Json& request) {
   ASSIGN_OR_RETURN(const std::string path, GetBytes(request, "path"));
   ASSIGN_OR_RETURN(const std::string when, GetBytes(request, "when"));
   ASSIGN_OR_RETURN(const Lsn lsn, options.filesystem->ResolveWhen(when));
   ASSIGN_OR_RETURN(const TimeNs to_ns, options.volume->TimeOf(lsn));
   ASSIGN_OR_RETURN(const auto done, options.filesystem->Rollback(path, lsn));
+  for (const std::string& file : done.open_and_resized) LookThroughTheMount(file);
   ASSIGN_OR_RETURN(const TimeNs done_ns, options.volume->TimeOf(done.lsn));
   return Json{{"to", MomentToJson(lsn, to_ns)},
               {"version", MomentToJson(done.lsn, done_ns)},

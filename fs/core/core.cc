@@ -1,5 +1,7 @@
 #include "fs/core/core.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -52,6 +54,11 @@ Result<InodeAttributes> Core::LoadDirectory(InodeId inode) {
 
 Result<NodeAttributes> Core::Describe(InodeId inode, const InodeAttributes& attributes) {
   NodeAttributes node = ToNode(inode, attributes);
+  if (has_generations_) {
+    auto generations = generations_.Lock();
+    const auto found = generations->find(inode);
+    if (found != generations->end()) node.generation = found->second;
+  }
   if (!attributes.sparse) return node;
   const Gate::Visit look = BeginLook();
   std::uint64_t dirty_bytes = 0;
@@ -173,6 +180,7 @@ Result<Lsn> Core::Commit(Change change) {
       unlinked.emplace_back(remove->inode, std::move(attributes));
     }
   }
+  const ChangeKind kind = change.kind;
   Lsn lsn = volume_.last_lsn();
   if (kept != nullptr) {
     KeepXattrs(*kept, change);
@@ -181,10 +189,8 @@ Result<Lsn> Core::Commit(Change change) {
   }
   for (const InodeId inode : told) read_times_.Forget(inode);
   for (auto& [state, attributes] : changed) {
-    if (attributes.nlink > 0) {  // it has a name again
-      state->removed = state->forgotten = false;
-      state->kept_xattrs.clear();
-    }
+    if (attributes.nlink > 0) Raise(*state);
+    if (attributes.nlink == 0 && S_ISDIR(attributes.mode) && Unlinks(kind)) state->dead = true;
     state->attributes = std::move(attributes);
     state->last_change = lsn;
   }
@@ -197,11 +203,23 @@ void Core::Bury(InodeId inode, InodeAttributes attributes, Lsn lsn) {
   attributes.ctime_ns = Now();
   FileState* state = states_.Find(inode);
   if (state == nullptr) {
-    states_.Make(inode, std::move(attributes), lsn).removed = true;
-    return;
+    state = &states_.Make(inode, std::move(attributes), lsn);
+  } else {
+    state->attributes = std::move(attributes);
   }
-  state->attributes = std::move(attributes);
   state->removed = true;
+  state->dead = S_ISDIR(state->attributes.mode);
+}
+
+void Core::Raise(FileState& state) {
+  state.removed = state.forgotten = false;
+  state.kept_xattrs.clear();
+  if (std::exchange(state.dead, false)) StartAnew(state.inode);
+}
+
+void Core::StartAnew(InodeId inode) {
+  ++(*generations_.Lock())[inode];
+  has_generations_ = true;
 }
 
 void Core::Forget(InodeId inode) {

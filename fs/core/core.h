@@ -106,6 +106,9 @@ class Core {
   // end what is dirty is cut first, for it may turn out to need less.
   Status CheckSpace(std::uint64_t bytes);
 
+  // The kernel shall take the node, when it next looks it up, for another than it knows. What is
+  // open of the one it knows answers EIO from then on.
+  void StartAnew(InodeId inode);
   // Without locks, outside the gates: the kernel knows the inode no more.
   void Forget(InodeId inode);
 
@@ -129,6 +132,8 @@ class Core {
   // What is dirty of `state` goes to its body, with `change`, whatever that puts.
   Result<Lsn> CommitDirty(FileState& state, Change change);
   void Bury(InodeId inode, InodeAttributes attributes, Lsn lsn);
+  // A removed inode has a name again.
+  void Raise(FileState& state);
   void SetDirtyMark(const FileState& state, std::uint64_t bytes_before);
 
   Volume& volume_;
@@ -142,6 +147,11 @@ class Core {
   DataCounts data_counts_;
   Acls acls_;
   ReadTimes read_times_;
+  // Of nodes that the kernel has been told to take for new ones; 0 of all others. One for each such
+  // node until the end: directories removed and brought back while the kernel knew them, and with a
+  // writeback cache files that a rollback gave another size.
+  Synchronized<std::map<InodeId, std::uint64_t>> generations_;
+  std::atomic<bool> has_generations_{false};
   std::atomic<bool> refusing_{false};
   std::atomic<std::uint64_t> dirty_bytes_{0};
   Synchronized<std::map<InodeId, std::chrono::steady_clock::time_point>> dirty_since_;

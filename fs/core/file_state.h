@@ -36,6 +36,8 @@ struct FileState {
   // It is known to have no file capability, which the kernel asks for before each write. Set under
   // the inode's lock, shared or exclusive; unset under the exclusive one.
   std::atomic<bool> without_capability = false;
+  // A directory that the kernel has removed: it lets nobody into it any more, whatever we say.
+  bool dead = false;
 
   bool IsDirty() const { return !buffer.empty(); }
 };

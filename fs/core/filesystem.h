@@ -35,6 +35,8 @@ struct FilesystemOptions {
   std::uint64_t write_buffer_bytes = 128 * 1024 * 1024;  // dirty bytes over all files
   // As the volume's: what has been dirty for half as long is cut in the background.
   std::chrono::milliseconds commit_interval{1000};
+  // With kWriteBack the kernel keeps sizes of its own, which nobody but itself can change.
+  enum class KernelCache { kWriteThrough, kWriteBack } kernel_cache = KernelCache::kWriteThrough;
   Clock* clock = &SystemClock();
 };
 
@@ -51,6 +53,8 @@ struct NodeAttributes {
   NodeId node;
   struct stat stat{};
   bool cacheable = true;  // may the kernel keep it for long? (false for .snapshots listings)
+  // Another than the kernel knows of this node tells it to forget what it holds and begin anew.
+  std::uint64_t generation = 0;
 };
 
 // The moment at which the attributes are set, the same for all of them.
@@ -194,6 +198,9 @@ class Filesystem {
   struct RollbackResult {
     Lsn lsn;
     std::uint64_t changed = 0;
+    // Paths of files that somebody has open and whose size has become another: the kernel must be
+    // made to ask for it, by a look through the mount, when the caller holds nothing.
+    std::vector<std::string> open_and_resized;
   };
   Result<RollbackResult> Rollback(std::string_view path, Lsn to);
   Status CreateSnapshot(std::string_view name);

@@ -1,5 +1,7 @@
 #include "fs/core/rollback_operation.h"
 
+#include <sys/stat.h>
+
 #include <set>
 #include <utility>
 
@@ -8,6 +10,7 @@ namespace varve {
 Result<RollbackOperation::Outcome> RollbackOperation::Run(std::string_view path, Lsn to) {
   Volume& volume = core_.volume();
   Outcome outcome;
+  std::vector<Resized> resized;
   {
     const Gate::Closure writers_wait(core_.writers());
     if (core_.refusing()) return Error(ErrorCode::kReadOnly, "the filesystem is shutting down");
@@ -30,11 +33,46 @@ Result<RollbackOperation::Outcome> RollbackOperation::Run(std::string_view path,
       outcome.invalidations.names.push_back({NodeId(entry.parent.value), entry.name});
     }
     outcome.result.changed = plan.inodes.size();
+    ASSIGN_OR_RETURN(resized, FilesOfNewSize(plan));
     const Gate::Closure readers_wait(core_.readers());
     ASSIGN_OR_RETURN(outcome.result.lsn, Commit(std::move(plan)));
+    if (core_.options().kernel_cache == FilesystemOptions::KernelCache::kWriteBack) {
+      for (const Resized& file : resized) core_.StartAnew(file.inode);
+    }
   }
   RETURN_IF_ERROR(volume.Sync(outcome.result.lsn));
+  RETURN_IF_ERROR(TellOfNewSizes(resized, outcome));
   return outcome;
+}
+
+Result<std::vector<RollbackOperation::Resized>> RollbackOperation::FilesOfNewSize(
+    const RollbackPlan& plan) {
+  std::vector<Resized> files;
+  for (const Operation& operation : plan.change.operations) {
+    const auto* put = std::get_if<PutInode>(&operation);
+    if (put == nullptr || !S_ISREG(put->attributes.mode)) continue;
+    ASSIGN_OR_RETURN(const auto now, core_.volume().Now().GetInode(put->inode));
+    if (!now || now->size == put->attributes.size) continue;
+    const InodeLocks::Shared lock(core_.locks(), put->inode);
+    const FileState* state = core_.states().Find(put->inode);
+    files.push_back({put->inode, state != nullptr && state->handles > 0});
+  }
+  return files;
+}
+
+Status RollbackOperation::TellOfNewSizes(const std::vector<Resized>& files, Outcome& outcome) {
+  Volume& volume = core_.volume();
+  for (const Resized& file : files) {
+    ASSIGN_OR_RETURN(const auto links, volume.LinksOf(file.inode, outcome.result.lsn));
+    for (const Catalog::Link& link : links) {
+      outcome.invalidations.names.push_back({NodeId(link.parent.value), link.name});
+    }
+    if (!file.is_open || links.empty()) continue;
+    std::string path = volume.PathOf(links.front().parent, outcome.result.lsn);
+    if (path != "/") path += "/";
+    outcome.result.open_and_resized.push_back(path + links.front().name);
+  }
+  return {};
 }
 
 Result<Lsn> RollbackOperation::Commit(RollbackPlan plan) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "fs/core/core.h"
 #include "fs/core/history.h"
@@ -20,6 +21,16 @@ class RollbackOperation {
   Result<Outcome> Run(std::string_view path, Lsn to);
 
  private:
+  struct Resized {
+    InodeId inode;
+    bool is_open = false;
+  };
+  // With the writers' gate closed.
+  Result<std::vector<Resized>> FilesOfNewSize(const RollbackPlan& plan);
+  // The kernel holds on to the size that it knows until it asks for another: it must drop the names
+  // of those files, so that what nobody has open is looked up anew, and be made to ask for what
+  // somebody has. With a writeback cache it never asks for the size of a file that it knows.
+  Status TellOfNewSizes(const std::vector<Resized>& files, Outcome& outcome);
   // With both gates closed.
   Result<Lsn> Commit(RollbackPlan plan);
 

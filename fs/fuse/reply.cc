@@ -50,8 +50,7 @@ Caller CallerOf(fuse_req_t req) {
 fuse_entry_param ToEntry(const NodeAttributes& attributes) {
   fuse_entry_param entry{};
   entry.ino = attributes.node.value;
-  // Node ids are never used again, so one generation is enough.
-  entry.generation = 0;
+  entry.generation = attributes.generation;
   entry.attr = attributes.stat;
   entry.attr_timeout = Timeout(attributes);
   entry.entry_timeout = Timeout(attributes);

@@ -217,5 +217,82 @@ TEST_F(PastTest, ARollbackOfOneFileLeavesOthersAlone) {
   EXPECT_THAT(Varve({"rollback", volume_ / "a", "--to", then}), HasSubstr("nothing had to change"));
 }
 
+// The kernel lets nobody into a directory that it has removed, for as long as somebody has it open,
+// whatever has become of it since.
+TEST_F(PastTest, ADirectoryThatSomebodyIsInComesBack) {
+  ASSERT_EQ(::mkdir((volume_ / "d").c_str(), 0755), 0);
+  WriteFile(volume_ / "d/file", "text");
+  const std::string then = Now();
+  UniqueFd inside(::open((volume_ / "d").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(inside);
+  UniqueFd there(::open((volume_ / "d").c_str(), O_PATH | O_CLOEXEC));
+  ASSERT_EQ(::unlink((volume_ / "d/file").c_str()), 0);
+  ASSERT_EQ(::rmdir((volume_ / "d").c_str()), 0);
+  Varve({"rollback", volume_.mountpoint(), "--to", then});
+  EXPECT_EQ(ReadFile(volume_ / "d/file"), "text");
+  EXPECT_THAT(ListNames(volume_ / "d"), ElementsAre("file"));
+  WriteFile(volume_ / "d/new", "new");
+  EXPECT_EQ(ReadFile(volume_ / "d/new"), "new");
+  ASSERT_EQ(::mkdir((volume_ / "d/sub").c_str(), 0755), 0);
+  // And once more, with what is open of both.
+  const std::string later = Now();
+  UniqueFd again(::open((volume_ / "d").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Varve({"rollback", volume_.mountpoint(), "--to", then});
+  EXPECT_THAT(ListNames(volume_ / "d"), ElementsAre("file"));
+  ASSERT_EQ(::unlink((volume_ / "d/file").c_str()), 0);
+  ASSERT_EQ(::rmdir((volume_ / "d").c_str()), 0);
+  Varve({"rollback", volume_.mountpoint(), "--to", later});
+  EXPECT_THAT(ListNames(volume_ / "d"), ElementsAre("file", "new", "sub"));
+  WriteFile(volume_ / "d/sub/file", "x");
+  for (UniqueFd* fd : {&inside, &there, &again}) fd->Reset();
+  Remount();
+  EXPECT_EQ(ReadFile(volume_ / "d/sub/file"), "x");
+}
+
+// The kernel reads ahead with several requests at once, and remembers the size it knew.
+TEST_F(PastTest, AFileRolledBackWhileItIsOpenEndsWhereItEndedThen) {
+  constexpr std::size_t kThen = 786'432;
+  const std::string name = volume_ / "file";
+  for (int round = 0; round < 5; ++round) {
+    WriteFile(name, std::string(kThen, 's'));
+    const std::string then = Now();
+    WriteFile(name, std::string(8'000'000, 'l'));
+    const UniqueFd open(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+    std::string bytes(4'000'000, '?');
+    ASSERT_EQ(::pread(open.get(), bytes.data(), bytes.size(), 0), std::ssize(bytes));
+    Varve({"rollback", name, "--to", then});
+    EXPECT_EQ(::pread(open.get(), bytes.data(), bytes.size(), 0),
+              std::ssize(bytes.substr(0, kThen)));
+    EXPECT_EQ(::pread(open.get(), bytes.data(), 100, kThen + 300'000), 0);
+  }
+}
+
+// With a writeback cache the kernel takes no size from the daemon for a file that it knows.
+TEST_F(PastTest, AFileRolledBackHasItsSizeOfThenWithAWritebackCacheToo) {
+  Remount("writeback");
+  const std::string name = volume_ / "file";
+  WriteFile(name, "short");
+  ASSERT_EQ(::link(name.c_str(), (volume_ / "other name").c_str()), 0);
+  const std::string then = Now();
+  WriteFile(name, std::string(100'000, 'l'));
+  const std::string later = Now();
+  EXPECT_EQ(ReadFile(volume_ / "other name").size(), 100'000u);
+  Varve({"rollback", name, "--to", then});
+  EXPECT_EQ(ReadFile(name), "short");
+  EXPECT_EQ(ReadFile(volume_ / "other name"), "short");
+  {
+    // Who has it open hears that it is another file now; who opens it sees it.
+    const UniqueFd open(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+    Varve({"rollback", volume_.mountpoint(), "--to", later});
+    EXPECT_EQ(ReadFile(name), std::string(100'000, 'l'));
+    char byte = 0;
+    EXPECT_EQ(::pread(open.get(), &byte, 1, 50), -1);
+    EXPECT_EQ(errno, EIO);
+  }
+  WriteFile(name, "written anew");
+  Remount("writeback");
+  EXPECT_EQ(ReadFile(volume_ / "other name"), "written anew");
+}
+
 }  // namespace
 }  // namespace varve
