@@ -30,6 +30,10 @@ PastNode Virtual(PastNode::Kind kind, InodeId directory, std::string_view name =
   return node;
 }
 
+std::uint64_t VersionsOrigin(const PastNode& versions_of) {
+  return PastOrigin(versions_of.inode, std::string(kVersionsName) + "/" + versions_of.name);
+}
+
 // What cannot be resolved does not exist, to those who look for a file.
 Error AsNotFound(const Error& error) {
   if (error.code() != ErrorCode::kInvalidArgument) return error;
@@ -123,12 +127,16 @@ Result<PastNode> PastTree::Resolve(const PastNode& parent, std::string_view name
       if (name == kVersionsName) return Virtual(PastNode::Kind::kVersions, parent.inode);
       return ResolveMoment(parent.inode, name);
     case PastNode::Kind::kVersions: {
-      ASSIGN_OR_RETURN(const std::vector<FileVersion> versions,
-                       history_.VersionsOf(parent.inode, name));
-      if (versions.empty()) return NoSuchName(name);
-      return Virtual(PastNode::Kind::kVersionsOf, parent.inode, name);
+      PastNode node = Virtual(PastNode::Kind::kVersionsOf, parent.inode, name);
+      if (lists_.HasListOf(parent.inode, name)) return node;
+      ASSIGN_OR_RETURN(const std::vector<Item> items, ListVersions(node));
+      if (items.empty()) return NoSuchName(name);
+      return node;
     }
     case PastNode::Kind::kVersionsOf: {
+      if (const auto known = lists_.Find(parent.inode, parent.name, name)) {
+        return Then(known->inode, known->lsn, VersionsOrigin(parent));
+      }
       ASSIGN_OR_RETURN(const std::vector<Item> items, ListVersions(parent));
       for (const Item& item : items) {
         if (item.name == name) return item.node;
@@ -241,13 +249,16 @@ Result<PastTree::Page> PastTree::ListNames(InodeId directory, Cookie after) {
 Result<std::vector<PastTree::Item>> PastTree::ListVersions(const PastNode& node) {
   ASSIGN_OR_RETURN(const std::vector<FileVersion> versions,
                    history_.VersionsOf(node.inode, node.name));
-  const std::uint64_t origin = PastOrigin(node.inode, std::string(kVersionsName) + "/" + node.name);
+  const std::uint64_t origin = VersionsOrigin(node);
+  VersionLists::List list;
   std::vector<Item> items;
   items.reserve(versions.size());
   for (const FileVersion& version : versions) {
+    list[version.file_name] = {version.inode, version.lsn};
     items.push_back(
         {version.file_name, Then(version.inode, version.lsn, origin), S_IFREG, items.size() + 1});
   }
+  lists_.Keep(node.inode, node.name, std::move(list));
   return items;
 }
 

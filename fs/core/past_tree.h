@@ -9,6 +9,7 @@
 #include "fs/core/core.h"
 #include "fs/core/history.h"
 #include "fs/core/past_nodes.h"
+#include "fs/core/version_lists.h"
 
 namespace varve {
 
@@ -66,6 +67,7 @@ class PastTree {
   Core& core_;
   History& history_;
   PastNodes nodes_;
+  VersionLists lists_;
 };
 
 }  // namespace varve

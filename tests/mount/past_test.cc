@@ -294,5 +294,23 @@ TEST_F(PastTest, AFileRolledBackHasItsSizeOfThenWithAWritebackCacheToo) {
   EXPECT_EQ(ReadFile(volume_ / "other name"), "written anew");
 }
 
+TEST_F(PastTest, VersionsAreFoundOneByOneAsTheyAreListed) {
+  constexpr int kVersions = 300;
+  for (int i = 0; i < kVersions; ++i) WriteFile(volume_ / "file", std::string(1 + i % 50, 'v'));
+  const std::string directory = volume_ / ".snapshots/versions/file";
+  std::vector<std::string> names = ListNames(directory);
+  ASSERT_GE(names.size(), static_cast<std::size_t>(kVersions));
+  for (const std::string& name : names) EXPECT_TRUE(PathExists(directory + "/" + name)) << name;
+  EXPECT_FALSE(PathExists(directory + "/" + Now()));
+  // What happens later is found too, though the list has been made.
+  WriteFile(volume_ / "file", "later");
+  const std::vector<std::string> more = ListNames(directory);
+  EXPECT_GT(more.size(), names.size());
+  EXPECT_EQ(ReadFile(directory + "/" + more.back()), "later");
+  ASSERT_EQ(::unlink((volume_ / "file").c_str()), 0);
+  EXPECT_EQ(ReadFile(directory + "/" + more.back()), "later");
+  EXPECT_FALSE(PathExists(volume_ / ".snapshots/versions/never"));
+}
+
 }  // namespace
 }  // namespace varve
