@@ -11,6 +11,8 @@
 namespace varve {
 namespace {
 
+constexpr int kCountAttempts = 3;
+
 // Whether what such a change removes was known to the kernel by its name.
 bool Unlinks(ChangeKind kind) {
   return kind == ChangeKind::kUnlink || kind == ChangeKind::kRemoveDirectory ||
@@ -61,24 +63,31 @@ Result<NodeAttributes> Core::Describe(InodeId inode, const InodeAttributes& attr
   }
   if (!attributes.sparse) return node;
   const Gate::Visit look = BeginLook();
-  std::uint64_t dirty_bytes = 0;
-  Lsn last_change;
-  {
-    const InodeLocks::Shared lock(locks_, inode);
-    if (const FileState* state = states_.Find(inode)) {
-      dirty_bytes = state->buffer.bytes();
-      last_change = state->last_change;
-    }
+  // What is dirty is cut at any time, and would count twice or not at all: then once more. Who
+  // writes faster than this counts gets a number that was never quite true.
+  for (int attempt = 0; attempt < kCountAttempts; ++attempt) {
+    const DirtyRanges dirty = LookAtDirty(inode);
+    RETURN_IF_ERROR(
+        CountBlocks(volume_.Now(), attributes, node.stat, dirty.ranges, dirty.last_change));
+    if (LookAtDirty(inode).last_change == dirty.last_change) break;
   }
-  RETURN_IF_ERROR(CountBlocks(volume_.Now(), attributes, node.stat, dirty_bytes, last_change));
   return node;
 }
 
+Core::DirtyRanges Core::LookAtDirty(InodeId inode) {
+  const InodeLocks::Shared lock(locks_, inode);
+  const FileState* state = states_.Find(inode);
+  if (state == nullptr) return {};
+  return {state->buffer.Ranges(), state->last_change};
+}
+
 Status Core::CountBlocks(const View& view, const InodeAttributes& attributes, struct stat& stat,
-                         std::uint64_t dirty_bytes, Lsn last_change) {
+                         std::span<const View::ByteRange> dirty, Lsn last_change) {
   if (!S_ISREG(attributes.mode) || !attributes.sparse) return {};
-  ASSIGN_OR_RETURN(const std::uint64_t data, data_counts_.Of(view, attributes, last_change));
-  stat.st_blocks = BlocksOf(std::min(data + dirty_bytes, attributes.size));
+  ASSIGN_OR_RETURN(std::uint64_t data, data_counts_.Of(view, attributes, last_change));
+  ASSIGN_OR_RETURN(const std::uint64_t more, view.CountHoles(attributes.body, dirty));
+  data += more;
+  stat.st_blocks = BlocksOf(std::min(data, attributes.size));
   return {};
 }
 

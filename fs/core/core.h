@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -68,10 +69,10 @@ class Core {
   // --- Without locks and gates ---
   // What stat(2) says of a node of the present.
   Result<NodeAttributes> Describe(InodeId inode, const InodeAttributes& attributes);
-  // Sets the blocks of `stat`, a file of that view: data only, holes take none. `dirty_bytes` and
+  // Sets the blocks of `stat`, a file of that view: data only, holes take none. `dirty` and
   // `last_change` are those of a file that is open in the present.
   Status CountBlocks(const View& view, const InodeAttributes& attributes, struct stat& stat,
-                     std::uint64_t dirty_bytes = 0, Lsn last_change = Lsn{});
+                     std::span<const View::ByteRange> dirty = {}, Lsn last_change = Lsn{});
 
   // --- Under the exclusive locks of all inodes that are put or removed, inside the writers' gate
   // ---
@@ -125,6 +126,11 @@ class Core {
     std::chrono::steady_clock::time_point since;
   };
   std::vector<Dirty> ListDirty() const;  // oldest first
+  struct DirtyRanges {
+    std::vector<View::ByteRange> ranges;
+    Lsn last_change;
+  };
+  DirtyRanges LookAtDirty(InodeId inode);
   Status CutOne(InodeId inode);
   // `change` changes a removed inode and gives it no name.
   static bool StaysRemoved(const FileState& state, const Change& change);

@@ -125,6 +125,13 @@ bool WriteBuffer::Covers(std::uint64_t offset, std::uint64_t length) const {
   return offset >= end;
 }
 
+std::vector<View::ByteRange> WriteBuffer::Ranges() const {
+  std::vector<View::ByteRange> ranges;
+  ranges.reserve(runs_.size());
+  for (const auto& [offset, bytes] : runs_) ranges.push_back({offset, bytes.size()});
+  return ranges;
+}
+
 std::vector<WriteChunkPieces> WriteBuffer::Take() {
   std::vector<WriteChunkPieces> chunks;
   for (auto& [offset, bytes] : runs_) {

@@ -7,6 +7,7 @@
 
 #include "store/base/bytes.h"
 #include "store/log/extent.h"
+#include "store/volume/view.h"
 
 namespace varve {
 
@@ -30,6 +31,9 @@ class WriteBuffer {
   std::uint64_t bytes() const { return bytes_; }
   // Bytes in chunks that are dirty from end to end.
   std::uint64_t full_chunk_bytes() const { return full_chunk_bytes_; }
+
+  // What is dirty, in order; no range crosses a chunk.
+  std::vector<View::ByteRange> Ranges() const;
 
   // Takes everything out as chunks to be written, in order; each run is one pending extent.
   std::vector<WriteChunkPieces> Take();

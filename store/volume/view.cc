@@ -259,6 +259,33 @@ Result<std::uint64_t> View::CountData(BodyId body, std::uint64_t size) const {
   return bytes;
 }
 
+Result<std::uint64_t> View::CountHoles(BodyId body, std::span<const ByteRange> ranges) const {
+  std::uint64_t bytes = 0;
+  const auto chunk_of = [&](std::size_t i) { return ranges[i].offset / kChunkBytes; };
+  for (std::size_t begin = 0; begin < ranges.size();) {
+    // Neighbouring chunks are asked for together.
+    const ChunkIndex first = chunk_of(begin);
+    std::size_t end = begin + 1;
+    while (end < ranges.size() && chunk_of(end) <= chunk_of(end - 1) + 1 &&
+           chunk_of(end) - first < kCountedTogether) {
+      ++end;
+    }
+    std::vector<PieceList> chunks;
+    ASSIGN_OR_RETURN(chunks, GetChunks(body, first, chunk_of(end - 1)));
+    for (; begin < end; ++begin) {
+      const auto from = static_cast<std::uint32_t>(ranges[begin].offset % kChunkBytes);
+      const auto to = static_cast<std::uint32_t>(from + ranges[begin].length);
+      bytes += ranges[begin].length;
+      for (const Piece& piece : chunks[chunk_of(begin) - first]) {
+        const std::uint32_t both_from = std::max(from, piece.chunk_offset);
+        const std::uint32_t both_to = std::min(to, piece.end());
+        if (both_from < both_to) bytes -= both_to - both_from;
+      }
+    }
+  }
+  return bytes;
+}
+
 Result<std::uint64_t> View::NextHole(BodyId body, std::uint64_t from, std::uint64_t size) const {
   if (!body) return from;
   while (from < size) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,12 @@ class Volume;
 // changes.
 class View {
  public:
+  struct ByteRange {
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    bool operator==(const ByteRange&) const = default;
+  };
+
   Lsn at() const { return at_; }
   bool IsNow() const { return at_ == kLsnNow; }
 
@@ -46,6 +53,9 @@ class View {
 
   // Bytes of [0, size) that are not holes. Costs in proportion to the chunks that have data.
   Result<std::uint64_t> CountData(BodyId body, std::uint64_t size) const;
+  // Bytes of the ranges that are holes. The ranges are in order and none crosses a chunk. Costs in
+  // proportion to their number.
+  Result<std::uint64_t> CountHoles(BodyId body, std::span<const ByteRange> ranges) const;
 
   Result<std::optional<std::string>> GetXattr(InodeId inode, std::string_view name) const;
   Result<std::vector<std::string>> ListXattrs(InodeId inode) const;

@@ -68,6 +68,41 @@ TEST_F(FilesDifferentialTest, HolesWithinAPage) {
   });
 }
 
+TEST_F(FilesDifferentialTest, BlocksCountTheDataOfAFile) {
+  CompareStory("blocks", [](Transcript& story) {
+    const UniqueFd fd = OpenFile("file", O_RDWR | O_CREAT);
+    story.Tell("empty", SyncedBlocks(fd.get()));
+    WriteText(fd.get(), "x", 0);
+    story.Tell("a byte", SyncedBlocks(fd.get()));
+    WriteText(fd.get(), std::string(3 * kPage, 'x'), 0);
+    story.Tell("three pages", SyncedBlocks(fd.get()));
+    WriteText(fd.get(), std::string(3 * kPage, 'y'), 0);
+    story.Tell("written over", SyncedBlocks(fd.get()));
+    WriteText(fd.get(), std::string(20 * kPage, 'z'), kMiB);
+    story.Tell("more behind a hole", SyncedBlocks(fd.get()));
+    WriteText(fd.get(), std::string(2 * kPage, 'z'), kMiB + 10 * kPage);
+    story.Tell("some of it written over", SyncedBlocks(fd.get()));
+    ::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kMiB, 4 * kPage);
+    story.Tell("punched", SyncedBlocks(fd.get()));
+    ::ftruncate(fd.get(), 8 * kMiB);
+    story.Tell("longer", SyncedBlocks(fd.get()));
+    ::ftruncate(fd.get(), kMiB + 10 * kPage);
+    story.Tell("shorter", SyncedBlocks(fd.get()));
+    ::ftruncate(fd.get(), 2 * kPage);
+    story.Tell("still shorter", SyncedBlocks(fd.get()));
+    ::ftruncate(fd.get(), 0);
+    story.Tell("emptied", SyncedBlocks(fd.get()));
+    WriteText(fd.get(), std::string(kPage, 'x'), 4 * kMiB);
+    story.Tell("begins with a hole", SyncedBlocks(fd.get()));
+    const UniqueFd copy = OpenFile("copy", O_RDWR | O_CREAT);
+    WriteText(copy.get(), std::string(40 * kPage, 'c'), 0);
+    ::copy_file_range(copy.get(), nullptr, fd.get(), nullptr, 40 * kPage, 0);
+    story.Tell("with a copy", SyncedBlocks(fd.get()));
+    ::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, kMiB, kMiB);
+    story.Tell("allocated", SyncedBlocks(fd.get()));
+  });
+}
+
 void* Map(int fd, std::size_t length, int protection, int flags) {
   return ::mmap(nullptr, length, protection, flags, fd, 0);
 }

@@ -152,13 +152,14 @@ void DifferentialTest::Judge(const std::string& call, const std::string& varve,
 void DifferentialTest::CompareStory(const std::string& name, const Story& story) {
   std::array<Transcript, 2> told;
   std::array<TreeView, 2> views;
+  std::array<UniqueFd, 2> places;
   const std::string directory = fmt::format("story-{}", ++stories_);
   for (std::size_t i = 0; i < sides_.size(); ++i) {
-    const UniqueFd place = MakeDirectory(sides_[i].root, directory);
-    Go(place.get());
+    places[i] = MakeDirectory(sides_[i].root, directory);
+    Go(places[i].get());
     story(told[i]);
-    Go(place.get());
-    views[i] = ViewTree(place.get());
+    Go(places[i].get());
+    views[i] = ViewTree(places[i].get());
   }
   EXPECT_EQ(::chdir("/"), 0);
   const std::vector<Transcript::Line>& varve = told[0].lines();
@@ -170,6 +171,8 @@ void DifferentialTest::CompareStory(const std::string& name, const Story& story)
   }
   const std::string disagreement = DescribeDisagreement(views[0], views[1]);
   if (!disagreement.empty()) Judge(name + ": afterwards", disagreement, "");
+  const std::string excess = DescribeExcessOfBlocks(places[0].get(), places[1].get(), views[0]);
+  if (!excess.empty()) Judge(name + ": blocks", excess, "");
 }
 
 void DifferentialTest::WaitUntilTimesMove() const {

@@ -181,6 +181,18 @@ TEST_F(PathsDifferentialTest, Times) {
   });
 }
 
+// What must be so of any filesystem; how large it is and how full is its own affair.
+std::string DescribeSpace(const struct statfs& space) {
+  const auto is_sane = [](auto bytes) {
+    return bytes >= 512 && bytes <= (1 << 20) && (bytes & (bytes - 1)) == 0;
+  };
+  return fmt::format("0 names of {}, blocks {} {}, {} {}, files {}", space.f_namelen,
+                     is_sane(space.f_bsize), is_sane(space.f_frsize),
+                     space.f_bavail <= space.f_bfree && space.f_bfree <= space.f_blocks,
+                     space.f_blocks > 0 && space.f_bavail > 0,
+                     space.f_files > 0 && space.f_ffree <= space.f_files);
+}
+
 std::string ReadAndClose(int fd, std::string answer) {
   const UniqueFd file(fd);
   std::array<char, 64> bytes{};
@@ -227,7 +239,7 @@ TEST_F(PathsDifferentialTest, Looking) {
        [](const char* path) {
          struct statfs space{};
          const int result = ::statfs(path, &space);
-         return fmt::format("{} names of {}", Answer(result), result == 0 ? space.f_namelen : 0);
+         return result != 0 ? Answer(result) : DescribeSpace(space);
        }},
       {"read",
        [](const char* path) {

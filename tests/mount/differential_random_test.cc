@@ -61,6 +61,8 @@ class RandomDifferentialTest : public DifferentialTest {
     *nodes = view.size();
     const std::string trees = DescribeDisagreement(view, worlds.ext4.View());
     if (!trees.empty()) return "the trees:" + trees;
+    const std::string excess = DescribeExcessOfBlocks(worlds.varve.top(), worlds.ext4.top(), view);
+    if (!excess.empty()) return "room taken:" + excess;
     const std::string varve = worlds.varve.DescribeSlots();
     const std::string ext4 = worlds.ext4.DescribeSlots();
     if (varve == ext4) return std::nullopt;

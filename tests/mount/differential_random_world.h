@@ -25,6 +25,7 @@ class RandomWorld {
 
   // Everything in the tree; and of the open descriptors, removed files among them.
   TreeView View() const { return ViewTree(top_.get()); }
+  int top() const { return top_.get(); }
   std::string DescribeSlots() const;
 
   void CloseAll();

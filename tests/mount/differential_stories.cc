@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,12 @@ std::string ListSegments(int fd) {
     if (at < 0) return text + Answer(at);
   }
   return text + "and so on";
+}
+
+std::string SyncedBlocks(int fd) {
+  struct stat stat{};
+  if (::fsync(fd) != 0 || ::fstat(fd, &stat) != 0) return Answer(-1);
+  return std::to_string(stat.st_blocks);
 }
 
 std::string InChild(const std::function<std::string()>& run) {

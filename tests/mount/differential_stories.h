@@ -22,6 +22,9 @@ std::string Look(const std::string& path);
 // The data and the holes of a file as lseek tells of them.
 std::string ListSegments(int fd);
 
+// The room that a file takes, in blocks of 512 bytes, when it has been synced.
+std::string SyncedBlocks(int fd);
+
 // Runs in another process, which tells in words how it went.
 std::string InChild(const std::function<std::string()>& run);
 

@@ -282,6 +282,27 @@ TreeView ViewTreeAgain(int directory, const TreeView& earlier) {
   return TreeWalk(&earlier).Walk(directory);
 }
 
+std::string DescribeExcessOfBlocks(int varve, int ext4, const TreeView& view) {
+  const auto blocks_of = [](int directory, const std::string& path) -> std::optional<blkcnt_t> {
+    struct stat stat{};
+    if (::fstatat(directory, path.c_str(), &stat, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+    if (!S_ISREG(stat.st_mode)) return std::nullopt;
+    const UniqueFd file(
+        ::openat(directory, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC));
+    if (!file || ::fsync(file.get()) != 0 || ::fstat(file.get(), &stat) != 0) return std::nullopt;
+    return stat.st_blocks;
+  };
+  std::string text;
+  for (const auto& [path, node] : view) {
+    const auto one = blocks_of(varve, path);
+    const auto two = blocks_of(ext4, path);
+    if (one && two && *one > *two) {
+      text += fmt::format("\n  {}: {} blocks instead of {}", path, *one, *two);
+    }
+  }
+  return text;
+}
+
 std::string DescribeChange(const TreeView& before, const TreeView& after) {
   std::map<std::uint64_t, TreeView::const_iterator> known;  // by inode; one name of each
   for (auto at = before.begin(); at != before.end(); ++at) known.emplace(at->second.inode, at);

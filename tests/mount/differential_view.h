@@ -42,6 +42,11 @@ TreeView ViewTree(int directory);
 // view where the node is the same and its ctime has not moved.
 TreeView ViewTreeAgain(int directory, const TreeView& earlier);
 
+// The regular files of both trees that take more room on Varve's side than on ext4's, whose blocks
+// are 4 KiB each and whose own bookkeeping counts. Empty if there are none. All of them are synced
+// first, for neither filesystem knows before what it will need.
+std::string DescribeExcessOfBlocks(int varve, int ext4, const TreeView& view);
+
 // What changed between two views of one tree, times that moved included; empty if nothing did.
 std::string DescribeChange(const TreeView& before, const TreeView& after);
 // The first few paths that the two do not agree on; times are not compared.
