@@ -36,7 +36,7 @@ Result<RollbackOperation::Outcome> RollbackOperation::Run(std::string_view path,
     ASSIGN_OR_RETURN(resized, FilesOfNewSize(plan));
     const Gate::Closure readers_wait(core_.readers());
     ASSIGN_OR_RETURN(outcome.result.lsn, Commit(std::move(plan)));
-    if (core_.options().kernel_cache == FilesystemOptions::KernelCache::kWriteBack) {
+    if (WritesBack()) {
       for (const Resized& file : resized) core_.StartAnew(file.inode);
     }
   }
@@ -64,13 +64,15 @@ Status RollbackOperation::TellOfNewSizes(const std::vector<Resized>& files, Outc
   Volume& volume = core_.volume();
   for (const Resized& file : files) {
     ASSIGN_OR_RETURN(const auto links, volume.LinksOf(file.inode, outcome.result.lsn));
-    for (const Catalog::Link& link : links) {
-      outcome.invalidations.names.push_back({NodeId(link.parent.value), link.name});
+    if (!file.is_open || WritesBack()) {
+      for (const Catalog::Link& link : links) {
+        outcome.invalidations.names.push_back({NodeId(link.parent.value), link.name});
+      }
+    } else if (!links.empty()) {
+      std::string path = volume.PathOf(links.front().parent, outcome.result.lsn);
+      if (path != "/") path += "/";
+      outcome.result.open_and_resized.push_back(path + links.front().name);
     }
-    if (!file.is_open || links.empty()) continue;
-    std::string path = volume.PathOf(links.front().parent, outcome.result.lsn);
-    if (path != "/") path += "/";
-    outcome.result.open_and_resized.push_back(path + links.front().name);
   }
   return {};
 }

@@ -28,9 +28,13 @@ class RollbackOperation {
   // With the writers' gate closed.
   Result<std::vector<Resized>> FilesOfNewSize(const RollbackPlan& plan);
   // The kernel holds on to the size that it knows until it asks for another: it must drop the names
-  // of those files, so that what nobody has open is looked up anew, and be made to ask for what
-  // somebody has. With a writeback cache it never asks for the size of a file that it knows.
+  // of those files that nobody has open, so that they are looked up anew, and be made to ask for
+  // the others. With a writeback cache it never asks for the size of a file that it knows: there it
+  // must drop all names.
   Status TellOfNewSizes(const std::vector<Resized>& files, Outcome& outcome);
+  bool WritesBack() const {
+    return core_.options().kernel_cache == FilesystemOptions::KernelCache::kWriteBack;
+  }
   // With both gates closed.
   Result<Lsn> Commit(RollbackPlan plan);
 
