@@ -19,12 +19,14 @@ constexpr unsigned kMaxBackground = 64;
 //   POSIX_LOCKS, FLOCK_LOCKS   one kernel, one mount: it keeps the locks itself
 //   HANDLE_KILLPRIV     the kernel clears setuid bits and capabilities on writing, through setattr
 //                       and removexattr; only at O_TRUNC, which it does not do itself, it cannot
+//   ASYNC_DIO           after a direct write by AIO or io_uring the kernel would not drop what a
+//                       buffered reader has put into its cache meanwhile: stale bytes, for good
 //   EXPORT_SUPPORT      needs "." and ".." of any node by number, also of nodes forgotten
 //   SPLICE_*            slower than copying, for what comes from memory
 unsigned Wishes(const OperationsContext& context) {
-  unsigned wishes = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
-                    FUSE_CAP_DONT_MASK | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-                    FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_ACL;
+  unsigned wishes = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
+                    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+                    FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_ACL;
   if (context.writeback) wishes |= FUSE_CAP_WRITEBACK_CACHE;
   return wishes;
 }
