@@ -10,8 +10,7 @@ namespace {
 // The label first: a disk whose removal was cut short is then not taken for a member.
 Status RemoveEverything(Disk& disk) {
   ASSIGN_OR_RETURN(std::vector<std::string> names, disk.List(""));
-  std::stable_partition(names.begin(), names.end(),
-                        [](const auto& name) { return name == kLabelObject; });
+  std::partition(names.begin(), names.end(), [](const auto& name) { return name == kLabelObject; });
   for (const std::string& name : names) {
     RETURN_IF_ERROR(disk.Remove(name));
     if (name == kLabelObject) RETURN_IF_ERROR(disk.SyncNames());

@@ -18,10 +18,10 @@ SmallDisks::~SmallDisks() {
 
 Status SmallDisks::LeaveMountNamespace() {
   if (::unshare(CLONE_NEWNS) != 0) return Error::FromErrno(errno, "unshare");
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return Error::FromErrno(errno, "making the mounts private");
-  }
-  return {};
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) return {};
+  // In a chroot the root is no mount, and what is mounted goes where the chroot's mounts go.
+  if (errno == EINVAL) return {};
+  return Error::FromErrno(errno, "making the mounts private");
 }
 
 Status SmallDisks::Add(const std::string& directory, std::uint64_t image_bytes) {
