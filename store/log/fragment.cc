@@ -16,7 +16,7 @@ constexpr std::size_t kChecksumAt = kFragmentHeaderBytes - 8;
 // A seed of its own, so that no other structure's checksum is ever taken for a header's.
 constexpr std::uint64_t kHeaderSeed = 0x4652'4147'4845'4144;
 
-ByteVector HeaderBytes(const Uuid& volume_uuid, const StripeDescriptor& stripe, int column) {
+ByteVector FragmentHeader(const Uuid& volume_uuid, const StripeDescriptor& stripe, int column) {
   CHECK(column >= 0 && column < stripe.columns(), "no such column");
   CHECK(stripe.checksums.size() == static_cast<std::size_t>(stripe.columns()));
   Encoder out;
@@ -50,7 +50,7 @@ Result<std::shared_ptr<Disk>> OnlineDisk(DiskSet& disks, DiskIndex slot) {
 void EncodeFragmentHeader(const Uuid& volume_uuid, const StripeDescriptor& stripe, int column,
                           MutableByteSpan header) {
   CHECK(header.size() == kFragmentHeaderBytes, "a header's length");
-  const ByteVector bytes = HeaderBytes(volume_uuid, stripe, column);
+  const ByteVector bytes = FragmentHeader(volume_uuid, stripe, column);
   std::copy(bytes.begin(), bytes.end(), header.begin());
 }
 
@@ -101,7 +101,7 @@ Result<ScannedFragment> ScanFragmentHeader(const Uuid& volume_uuid, ByteSpan hea
 
 Status CheckFragmentHeader(const Uuid& volume_uuid, const StripeDescriptor& stripe, int column,
                            ByteSpan header) {
-  const ByteVector expected = HeaderBytes(volume_uuid, stripe, column);
+  const ByteVector expected = FragmentHeader(volume_uuid, stripe, column);
   if (std::equal(header.begin(), header.end(), expected.begin(), expected.end())) return {};
   // It is wrong; say how.
   const auto scanned = ScanFragmentHeader(volume_uuid, header);
@@ -170,7 +170,7 @@ Status WriteFragment(DiskSet& disks, const Uuid& volume_uuid, const StripeLocati
   ASSIGN_OR_RETURN(const auto disk, OnlineDisk(disks, slot));
   ASSIGN_OR_RETURN(const auto file,
                    disk->Open(SegmentObjectName(location.segment.id), OpenMode::kCreate));
-  ByteVector fragment = HeaderBytes(volume_uuid, stripe, column);
+  ByteVector fragment = FragmentHeader(volume_uuid, stripe, column);
   fragment.insert(fragment.end(), payload.begin(), payload.end());
   return file->Write(stripe.file_offset, fragment);
 }
