@@ -34,7 +34,7 @@ constexpr const char* kSnapshots = "SELECT name, lsn, time_ns FROM snapshot ORDE
 constexpr const char* kOrphans = "SELECT ino FROM orphan ORDER BY ino";
 
 // Rows of commits read before the connection is given back and they are visited.
-constexpr std::uint64_t kRowsAtOnce = 8;
+constexpr std::uint64_t kCommitRowsAtOnce = 8;
 
 struct Moment {
   std::uint64_t lsn = 0;
@@ -66,7 +66,7 @@ Result<CommitsRead> ReadCommits(Database& database, std::uint64_t first, std::ui
   CommitsRead read;
   const bool up = order == Catalog::Order::kOldestFirst;
   ASSIGN_OR_RETURN(const Query query,
-                   database.Ask(up ? kCommitsUp : kCommitsDown, first, last, kRowsAtOnce));
+                   database.Ask(up ? kCommitsUp : kCommitsDown, first, last, kCommitRowsAtOnce));
   std::uint64_t rows = 0;
   for (;; ++rows) {
     ASSIGN_OR_RETURN(const bool row, query->Step());
@@ -83,7 +83,7 @@ Result<CommitsRead> ReadCommits(Database& database, std::uint64_t first, std::ui
       read.commits.push_back(std::move(commit));
     }
   }
-  read.more = rows == kRowsAtOnce && !read.commits.empty();
+  read.more = rows == kCommitRowsAtOnce && !read.commits.empty();
   return read;
 }
 
