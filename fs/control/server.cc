@@ -22,6 +22,8 @@
 namespace varve {
 namespace {
 
+constexpr int kPausesBeforeRefusing = 100;  // of a millisecond
+
 Result<UniqueFd> Listen(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -146,7 +148,15 @@ void ControlServer::Impl::Refuse(LineSocket& socket, const Error& why) {
 
 void ControlServer::Impl::Admit(UniqueFd fd) {
   Reap();
-  std::lock_guard lock(mutex);
+  std::unique_lock lock(mutex);
+  // A client may come again before the thread that has just answered it has ended.
+  for (int pause = 0; pause < kPausesBeforeRefusing; ++pause) {
+    if (stopped || connections.size() < options.max_connections) break;
+    lock.unlock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    Reap();
+    lock.lock();
+  }
   if (stopped) return;
   if (connections.size() >= options.max_connections) {
     LineSocket socket(std::move(fd));
