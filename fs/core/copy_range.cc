@@ -58,9 +58,10 @@ Result<std::uint64_t> FileOperations::CopyBytes(const FileRange& from, const Fil
   ByteVector bytes(static_cast<std::size_t>(length));
   ASSIGN_OR_RETURN(const std::size_t count, Read(from.file, from.offset, bytes));
   if (count == 0) return std::uint64_t{0};
-  ASSIGN_OR_RETURN(const std::size_t written,
-                   Write(to.file, to.offset, ByteSpan(bytes).first(count), Caller()));
-  return std::uint64_t{written};
+  // What the kernel has cached of the target it drops by itself, after the answer.
+  ASSIGN_OR_RETURN(const WriteResult written,
+                   Write(to.file, to.offset, ByteSpan(bytes).first(count), Caller(), 0));
+  return std::uint64_t{written.count};
 }
 
 Result<std::uint64_t> FileOperations::CloneRange(const FileRange& from, const FileRange& to,

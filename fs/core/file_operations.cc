@@ -19,6 +19,10 @@ constexpr std::uint64_t kStreamBytes = 4 * 1024 * 1024;
 // what the kernel's cache answers, Varve does not hear of, and this is one request.
 constexpr std::uint64_t kReadAnewBytes = 128 * 1024;
 
+// Of a file up to so large the kernel forgets all when it is opened for direct writes; of a larger
+// one, what is written.
+constexpr std::uint64_t kForgetWholeBytes = 1024 * 1024;
+
 bool WantsToRead(int open_flags) {
   return (open_flags & O_ACCMODE) != O_WRONLY && (open_flags & O_NOATIME) == 0;
 }
@@ -90,17 +94,47 @@ Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Cal
   }
   state->handles += 1;
   const InodeAttributes& now = state->attributes;
-  OpenResult result = AddHandle(inode, open_flags);
-  result.keep_cache = !WantsToRead(open_flags) || now.size == 0 || now.size > kReadAnewBytes ||
-                      !core_.IsReadDue(inode, now);
+  OpenResult result = AddHandle(*state, open_flags);
+  if (!WantsToRead(open_flags)) return result;
+  result.keep_cache = now.size == 0 || now.size > kReadAnewBytes || !core_.IsReadDue(inode, now);
   return result;
 }
 
-OpenResult FileOperations::AddHandle(InodeId inode, int open_flags) {
+OpenResult FileOperations::OpenMade(InodeId inode, int open_flags) {
+  const Gate::Visit visit = core_.BeginLook();
+  const InodeLocks::Exclusive lock(core_.locks(), {inode});
+  FileState* state = core_.states().Find(inode);
+  CHECK(state != nullptr && state->handles > 0, "what was made open has a state");
+  return AddHandle(*state, open_flags);
+}
+
+bool FileOperations::MayWriteDirectly(const FileState& state, int open_flags) {
+  if ((open_flags & O_ACCMODE) != O_WRONLY || state.cached_handles > 0 ||
+      (state.attributes.mode & (S_ISUID | S_ISGID)) != 0 ||
+      core_.options().kernel_cache == FilesystemOptions::KernelCache::kWriteBack) {
+    return false;
+  }
+  const auto capability = core_.GetXattr(state.inode, kCapabilityName);
+  return capability.ok() && !*capability;
+}
+
+OpenResult FileOperations::AddHandle(FileState& state, int open_flags) {
   auto file = std::make_shared<OpenFile>();
-  file->inode = inode;
+  file->inode = state.inode;
   file->flags = open_flags;
-  return {files_.Add(std::move(file)), true};
+  file->direct = MayWriteDirectly(state, open_flags);
+  OpenResult result;
+  result.direct = file->direct;
+  if (!file->direct) {
+    state.cached_handles += 1;
+    state.may_be_cached = true;
+  } else if (state.attributes.size <= kForgetWholeBytes) {
+    // The kernel forgets all of it now, and needs not be told of each write.
+    result.keep_cache = !state.may_be_cached;
+    state.may_be_cached = false;
+  }
+  result.handle = files_.Add(std::move(file));
+  return result;
 }
 
 OpenResult FileOperations::OpenPast(InodeId inode, const InodeAttributes& attributes, Lsn at) {
@@ -108,7 +142,7 @@ OpenResult FileOperations::OpenPast(InodeId inode, const InodeAttributes& attrib
   file->inode = inode;
   file->at = at;
   file->past = attributes;
-  return {files_.Add(std::move(file)), true};
+  return {.handle = files_.Add(std::move(file))};
 }
 
 Status FileOperations::Hold(InodeId inode) {
@@ -123,12 +157,15 @@ Status FileOperations::Hold(InodeId inode) {
   return {};
 }
 
-void FileOperations::Unhold(InodeId inode) {
+void FileOperations::Unhold(InodeId inode) { LetGo(inode, nullptr); }
+
+void FileOperations::LetGo(InodeId inode, const OpenFile* file) {
   const Gate::Visit visit(core_.writers());
   const InodeLocks::Exclusive lock(core_.locks(), {inode});
   FileState* state = core_.states().Find(inode);
   CHECK(state != nullptr && state->handles > 0, "released more often than opened");
   state->handles -= 1;
+  if (file != nullptr && !file->direct) state->cached_handles -= 1;
   if (state->handles != 0) return;
   if (state->removed) return core_.states().DropIfIdle(*state);
   if (state->attributes.nlink == 0) {
@@ -155,7 +192,7 @@ void FileOperations::Unhold(InodeId inode) {
 
 void FileOperations::Release(FileHandle handle) {
   const std::shared_ptr<OpenFile> file = files_.Remove(handle);
-  if (file != nullptr && !file->IsPast()) Unhold(file->inode);
+  if (file != nullptr && !file->IsPast()) LetGo(file->inode, file.get());
 }
 
 Result<std::size_t> FileOperations::Read(FileHandle handle, std::uint64_t offset,
@@ -191,11 +228,26 @@ Result<std::size_t> FileOperations::ReadPast(const OpenFile& file, std::uint64_t
   return out.size();
 }
 
-Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
-                                          const Caller& caller) {
+Status FileOperations::DropCapability(FileState& state) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> value,
+                   core_.GetXattr(state.inode, kCapabilityName));
+  if (!value) return {};
+  InodeAttributes attributes = state.attributes;
+  attributes.ctime_ns = core_.Now();
+  Change change;
+  change.kind = state.IsDirty() ? ChangeKind::kWrite : ChangeKind::kXattr;
+  change.operations.push_back(RemoveXattr{state.inode, std::string(kCapabilityName)});
+  change.operations.push_back(PutInode{state.inode, std::move(attributes)});
+  RETURN_IF_ERROR(core_.CommitWithDirty(&state, std::move(change)));
+  return {};
+}
+
+Result<WriteResult> FileOperations::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                                          const Caller& caller, int flags) {
   ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
   if (file->IsPast()) return PastIsReadOnly();
-  if (bytes.empty()) return std::size_t{0};
+  WriteResult result{.count = bytes.size()};
+  if (bytes.empty()) return result;
   if (offset > kMaxFileBytes || bytes.size() > kMaxFileBytes - offset) {
     return Error(ErrorCode::kTooLarge, "a file ends at 2^63-1 bytes");
   }
@@ -209,17 +261,24 @@ Result<std::size_t> FileOperations::Write(FileHandle handle, std::uint64_t offse
     const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
     FileState* state = core_.states().Find(file->inode);
     CHECK(state != nullptr, "an open file has a state");
+    if (file->direct) {
+      if (!state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
+      using enum WriteResult::Stale;
+      result.stale = state->cached_handles > 0 ? kInUse : state->may_be_cached ? kUnused : kNothing;
+    }
     core_.AddDirty(*state, offset, bytes);
     state->attributes.sparse |= offset > state->attributes.size;
     state->attributes.size = std::max(state->attributes.size, offset + bytes.size());
     state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
-    state->attributes.mode = ModeAfterWriteBy(caller, state->attributes);
+    const std::uint32_t mode = ModeAfterWriteBy(caller, state->attributes);
+    result.mode_changed = file->direct && mode != state->attributes.mode;
+    state->attributes.mode = mode;
     if (state->buffer.full_chunk_bytes() >= kStreamBytes) {
       RETURN_IF_ERROR(core_.Cut(file->inode));
     }
   }
-  if (file->flags & (O_SYNC | O_DSYNC)) RETURN_IF_ERROR(CutAndSync(file->inode));
-  return bytes.size();
+  if ((file->flags | flags) & (O_SYNC | O_DSYNC)) RETURN_IF_ERROR(CutAndSync(file->inode));
+  return result;
 }
 
 Status FileOperations::Flush(FileHandle handle) {

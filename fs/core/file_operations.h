@@ -16,7 +16,8 @@ class FileOperations {
 
   // Honours O_TRUNC.
   Result<OpenResult> Open(InodeId inode, int open_flags, const Caller& caller);
-  OpenResult AddHandle(InodeId inode, int open_flags);  // the inode's state counts it already
+  // Of an inode just made, whose state counts the handle already.
+  OpenResult OpenMade(InodeId inode, int open_flags);
   OpenResult OpenPast(InodeId inode, const InodeAttributes& attributes, Lsn at);
   // Counts one more user of a directory, so that it outlives its removal.
   Status Hold(InodeId inode);
@@ -24,8 +25,8 @@ class FileOperations {
   void Unhold(InodeId inode);
 
   Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);
-  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
-                            const Caller& caller);
+  Result<WriteResult> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                            const Caller& caller, int flags);
   Status Flush(FileHandle handle);
   void Release(FileHandle handle);
   Status Sync(FileHandle handle);
@@ -35,9 +36,18 @@ class FileOperations {
   Result<std::uint64_t> SeekTo(FileHandle handle, Filesystem::Seek what, std::uint64_t offset);
 
  private:
+  // Which way the kernel shall go is decided here. Under the exclusive lock.
+  OpenResult AddHandle(FileState& state, int open_flags);
+  // Whether writes of a new handle may pass the kernel's cache by. Under the exclusive lock.
+  bool MayWriteDirectly(const FileState& state, int open_flags);
+  // A direct write takes the file's capability, as the kernel does before any other write. Under
+  // the exclusive lock.
+  Status DropCapability(FileState& state);
   // Puts back, without a name, what only the kernel still knows, so that it can be opened again
   // (through /proc/self/fd, of a descriptor of O_PATH). It goes with the last close.
   Status Revive(InodeId inode);
+  // One user fewer: `file`, or a directory's.
+  void LetGo(InodeId inode, const OpenFile* file);
   Result<std::size_t> ReadPresent(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
   Result<std::size_t> ReadPast(const OpenFile& file, std::uint64_t offset, MutableByteSpan out);
   // Steps of CopyRange: the answer is how far they came, 0 when there is nothing to be done so.

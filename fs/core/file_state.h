@@ -24,8 +24,12 @@ struct FileState {
   InodeAttributes attributes;
   WriteBuffer buffer;
   std::uint64_t handles = 0;  // open files or directories
-  Lsn last_change;            // fsync waits for this one
-  bool linkable = false;      // made without a name (O_TMPFILE), and may be given one
+  // Of those, files whose reads, writes and mappings go through the kernel's cache.
+  std::uint64_t cached_handles = 0;
+  // The kernel's cache may hold bytes of it, from now or from an earlier opening.
+  bool may_be_cached = true;
+  Lsn last_change;        // fsync waits for this one
+  bool linkable = false;  // made without a name (O_TMPFILE), and may be given one
   // Gone from the volume, and here for as long as the kernel knows it: a descriptor of O_PATH, an
   // open fifo or device, and a current directory can all be asked about, and open nothing here.
   bool removed = false;

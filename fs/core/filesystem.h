@@ -84,6 +84,19 @@ enum class XattrMode { kSet, kCreate, kReplace };
 struct OpenResult {
   FileHandle handle;
   bool keep_cache = true;  // what the kernel has cached of it is still true
+  bool direct = false;     // the kernel shall pass writes on without putting them into its cache
+};
+
+struct WriteResult {
+  std::size_t count = 0;  // bytes, all there were
+  // What the kernel may hold of the bytes as they were, because the handle is direct. It must
+  // forget them before it is told that they are written.
+  enum class Stale {
+    kNothing,
+    kUnused,  // nobody has the file open who reads or maps it through the cache
+    kInUse,   // somebody has: forgetting may wait for reads that wait for an answer
+  } stale = Stale::kNothing;
+  bool mode_changed = false;  // setuid or setgid went, behind the kernel's back
 };
 
 // What the kernel must forget after a rollback; called without locks held.
@@ -152,8 +165,9 @@ class Filesystem {
   Result<OpenResult> Open(NodeId node, int open_flags, const Caller& caller = {});
   // Fills out; the answer is the bytes read, fewer only at the end of the file.
   Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);
-  Result<std::size_t> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
-                            const Caller& caller = {});
+  // `flags` are those of this call: O_SYNC or O_DSYNC make it durable, as at opening.
+  Result<WriteResult> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                            const Caller& caller = {}, int flags = 0);
   // close(2) of one descriptor: the version cut, if anything was written.
   Status Flush(FileHandle handle);
   void Release(FileHandle handle);

@@ -17,7 +17,7 @@ Result<Filesystem::CreateResult> Filesystem::Create(NodeId parent, std::string_v
       impl_->names.Make(directory, name, node, caller, NamespaceOperations::Handle::kOpen);
   if (made.ok()) {
     return CreateResult{Impl::ToNode(*made),
-                        impl_->files.AddHandle(made->inode, open_flags & ~O_TRUNC)};
+                        impl_->files.OpenMade(made->inode, open_flags & ~O_TRUNC)};
   }
   const bool wanted_new = (open_flags & O_EXCL) != 0 || name == kSnapshotsName;
   if (made.error().code() != ErrorCode::kExists || wanted_new) return made.error();
@@ -33,7 +33,7 @@ Result<Filesystem::CreateResult> Filesystem::CreateNameless(NodeId parent, std::
   node.mode = S_IFREG | (mode & 07777);
   ASSIGN_OR_RETURN(const NamespaceOperations::Made made,
                    impl_->names.MakeNameless(directory, node, caller));
-  return CreateResult{Impl::ToNode(made), impl_->files.AddHandle(made.inode, open_flags)};
+  return CreateResult{Impl::ToNode(made), impl_->files.OpenMade(made.inode, open_flags)};
 }
 
 Result<OpenResult> Filesystem::Open(NodeId node, int open_flags, const Caller& caller) {
@@ -55,9 +55,9 @@ Result<std::size_t> Filesystem::Read(FileHandle handle, std::uint64_t offset, Mu
   return impl_->files.Read(handle, offset, out);
 }
 
-Result<std::size_t> Filesystem::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
-                                      const Caller& caller) {
-  return impl_->files.Write(handle, offset, bytes, caller);
+Result<WriteResult> Filesystem::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
+                                      const Caller& caller, int flags) {
+  return impl_->files.Write(handle, offset, bytes, caller, flags);
 }
 
 Status Filesystem::Flush(FileHandle handle) { return impl_->files.Flush(handle); }

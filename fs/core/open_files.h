@@ -62,6 +62,7 @@ class HandleTable {
 struct OpenFile {
   InodeId inode;
   int flags = 0;
+  bool direct = false;  // as OpenResult's
   Lsn at = kLsnNow;
   InodeAttributes past;  // unless at is kLsnNow
   bool IsPast() const { return at != kLsnNow; }

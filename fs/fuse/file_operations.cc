@@ -42,6 +42,7 @@ int OpenFlags(fuse_req_t req, const fuse_file_info& file) {
 void FillFileInfo(const OpenResult& open, fuse_file_info* file) {
   file->fh = open.handle.value;
   file->keep_cache = open.keep_cache ? 1 : 0;
+  file->direct_io = open.direct ? 1 : 0;
   // Closing it can have nothing to cut: a round trip less for every file that is read.
   file->noflush = (file->flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
 }
@@ -118,15 +119,27 @@ void Read(fuse_req_t req, fuse_ino_t /*node*/, std::size_t size, off_t offset,
   });
 }
 
-void Write(fuse_req_t req, fuse_ino_t /*node*/, const char* bytes, std::size_t size, off_t offset,
+void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size, off_t offset,
            fuse_file_info* file) {
   Answer(req, "write", [&](Filesystem& filesystem) {
     // Pages that the kernel writes back are nobody's: it saw to setuid when they became dirty.
     const Caller caller = file->writepage ? Caller() : CallerOf(req);
-    const auto count = filesystem.Write(FileHandle(file->fh), static_cast<std::uint64_t>(offset),
-                                        AsBytes({bytes, size}), caller);
-    if (!count.ok()) return ReplyError(req, count.error());
-    fuse_reply_write(req, *count);
+    const auto written = filesystem.Write(FileHandle(file->fh), static_cast<std::uint64_t>(offset),
+                                          AsBytes({bytes, size}), caller, file->flags);
+    if (!written.ok()) return ReplyError(req, written.error());
+    OperationsContext& context = ContextOf(req);
+    const StaleBytes stale{NodeId(node), offset, written->count};
+    if (written->stale == WriteResult::Stale::kInUse) {
+      context.later([req, stale, &context] {
+        context.forget(stale);
+        fuse_reply_write(req, stale.length);
+      });
+      return;
+    }
+    if (written->stale == WriteResult::Stale::kUnused || written->mode_changed) {
+      context.forget(stale);
+    }
+    fuse_reply_write(req, written->count);
   });
 }
 

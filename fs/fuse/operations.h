@@ -2,6 +2,9 @@
 // Filesystem and answers exactly once. Included by fs/fuse only.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <functional>
 #include <string>
 
@@ -12,6 +15,13 @@ struct fuse_lowlevel_ops;
 
 namespace varve {
 
+// Bytes of a file that the kernel may hold as they were.
+struct StaleBytes {
+  NodeId node;
+  off_t offset = 0;
+  std::size_t length = 0;  // more than 0
+};
+
 // What the callbacks find behind their request.
 struct OperationsContext {
   Filesystem* filesystem = nullptr;
@@ -19,6 +29,11 @@ struct OperationsContext {
   RequestEpoch looks;  // requests whose answers the kernel keeps
   std::function<void(const std::string&)> log;
   std::function<void()> on_ready;  // called once by init
+  // Makes the kernel forget bytes and attributes. Within a request only where no read can be under
+  // way, for it waits for those.
+  std::function<void(const StaleBytes&)> forget;
+  // Does work on a thread that serves no requests; never waits.
+  std::function<void(std::function<void()>)> later;
 };
 
 const fuse_lowlevel_ops& FuseOperations();

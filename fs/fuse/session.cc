@@ -93,31 +93,43 @@ struct FuseSession::Impl {
   bool closing = false;  // the threads below shall end
   int notifying = 0;     // calls of InvalidateNow under way
   pthread_t loop_thread{};
-  std::deque<Invalidations> queue;
+  std::deque<std::function<void()>> queue;  // work for the invalidator
 
   std::thread invalidator;
   std::thread starter;
 
   void Greeted(const std::function<void()>& on_ready);
   void InvalidateNow(const Invalidations& invalidations);
+  void ForgetBytes(const StaleBytes& stale);
+  // Runs `notify` unless the connection has ended.
+  void WhileConnected(const std::function<void()>& notify);
   void Notify(const Invalidations& invalidations);
+  void NotifyNode(NodeId node, off_t offset, off_t length);
   void ServeQueue();
   void WakeLoopUntilFinished();
   void Disconnect();
   void JoinThreads();
 };
 
-void FuseSession::Impl::InvalidateNow(const Invalidations& invalidations) {
+void FuseSession::Impl::WhileConnected(const std::function<void()>& notify) {
   {
     // After the end there is no kernel to tell, and the descriptor may be somebody else's.
     std::lock_guard lock(mutex);
     if (finished) return;
     ++notifying;
   }
-  Notify(invalidations);
+  notify();
   std::lock_guard lock(mutex);
   --notifying;
-  changed.notify_all();
+  if (finished) changed.notify_all();
+}
+
+void FuseSession::Impl::InvalidateNow(const Invalidations& invalidations) {
+  WhileConnected([&] { Notify(invalidations); });
+}
+
+void FuseSession::Impl::ForgetBytes(const StaleBytes& stale) {
+  WhileConnected([&] { NotifyNode(stale.node, stale.offset, static_cast<off_t>(stale.length)); });
 }
 
 void FuseSession::Impl::Notify(const Invalidations& invalidations) {
@@ -131,12 +143,14 @@ void FuseSession::Impl::Notify(const Invalidations& invalidations) {
       options.log("invalidating a name: " + Error::FromErrno(-result, name.name).message());
     }
   }
-  for (const NodeId node : invalidations.nodes) {
-    const int result = fuse_lowlevel_notify_inval_inode(session.get(), node.value, 0, 0);
-    if (result != 0 && result != -ENOENT && result != -EBADF) {
-      options.log("invalidating node " + std::to_string(node.value) + ": " +
-                  Error::FromErrno(-result, "notify").message());
-    }
+  for (const NodeId node : invalidations.nodes) NotifyNode(node, 0, 0);
+}
+
+void FuseSession::Impl::NotifyNode(NodeId node, off_t offset, off_t length) {
+  const int result = fuse_lowlevel_notify_inval_inode(session.get(), node.value, offset, length);
+  if (result != 0 && result != -ENOENT && result != -EBADF) {
+    options.log("invalidating node " + std::to_string(node.value) + ": " +
+                Error::FromErrno(-result, "notify").message());
   }
 }
 
@@ -146,11 +160,11 @@ void FuseSession::Impl::ServeQueue() {
   while (true) {
     changed.wait(lock, [&] { return closing || !queue.empty(); });
     if (queue.empty()) return;
-    const Invalidations invalidations = std::move(queue.front());
+    const std::function<void()> work = std::move(queue.front());
     queue.pop_front();
     changed.notify_all();
     lock.unlock();
-    InvalidateNow(invalidations);
+    work();
     lock.lock();
   }
 }
@@ -222,6 +236,13 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Create(Filesystem& filesystem,
   impl.context.filesystem = &filesystem;
   impl.context.writeback = options.writeback;
   impl.context.log = options.log;
+  impl.context.forget = [&impl](const StaleBytes& stale) { impl.ForgetBytes(stale); };
+  // Not bounded here: each is a write that its writer waits for.
+  impl.context.later = [&impl](std::function<void()> work) {
+    const std::lock_guard lock(impl.mutex);
+    impl.queue.push_back(std::move(work));
+    impl.changed.notify_all();
+  };
   impl.context.on_ready = [&impl] {
     std::lock_guard lock(impl.mutex);
     impl.greeted = true;
@@ -314,7 +335,7 @@ void FuseSession::Invalidate(const Invalidations& invalidations) {
   std::unique_lock lock(impl_->mutex);
   impl_->changed.wait(lock, [&] { return impl_->closing || impl_->queue.size() < kMaxQueued; });
   if (impl_->closing) return;
-  impl_->queue.push_back(invalidations);
+  impl_->queue.emplace_back([this, invalidations] { impl_->InvalidateNow(invalidations); });
   impl_->changed.notify_all();
 }
 

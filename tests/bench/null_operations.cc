@@ -151,6 +151,12 @@ void MakeDirectory(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t m
   }
 }
 
+// As Varve has it: what is opened for writing only passes the kernel's cache by.
+void ChooseCache(fuse_file_info* file) {
+  file->keep_cache = 1;
+  file->direct_io = (file->flags & O_ACCMODE) == O_WRONLY ? 1 : 0;
+}
+
 void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* file) {
   NullTree& tree = TreeOf(req);
@@ -160,7 +166,7 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
     fuse_reply_err(req, failed);
     return;
   }
-  file->keep_cache = 1;
+  ChooseCache(file);
   if (fuse_reply_create(req, &entry, file) == -ENOENT) Drop(tree, entry.ino, 1);
 }
 
@@ -170,7 +176,7 @@ void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
     const std::lock_guard lock(tree.mutex);
     Resize(tree.At(node).stat, 0);
   }
-  file->keep_cache = 1;
+  ChooseCache(file);
   fuse_reply_open(req, file);
 }
 

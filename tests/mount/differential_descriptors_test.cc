@@ -21,7 +21,6 @@ namespace varve {
 namespace {
 
 constexpr off_t kFar = off_t{1} << 42;
-constexpr std::size_t kPage = 4096;
 
 struct Descriptor {
   std::string name;

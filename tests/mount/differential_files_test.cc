@@ -19,7 +19,6 @@
 namespace varve {
 namespace {
 
-constexpr std::size_t kPage = 4096;
 constexpr off_t kMiB = 1 << 20;
 
 class FilesDifferentialTest : public DifferentialTest {

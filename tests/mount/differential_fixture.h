@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <functional>
 #include <set>
 #include <string>
@@ -17,6 +18,8 @@
 #include "tests/support/ext4_reference.h"
 
 namespace varve {
+
+inline constexpr std::size_t kPage = 4096;
 
 // What happened in a story.
 class Transcript {

@@ -15,7 +15,7 @@
 namespace varve {
 namespace {
 
-void Expect(long result, const std::string& what) {
+void Must(long result, const std::string& what) {
   EXPECT_EQ(result, 0) << what << ": " << std::strerror(errno);
 }
 
@@ -23,13 +23,13 @@ void Expect(long result, const std::string& what) {
 class InTheWorld {
  public:
   InTheWorld(int top, int home) {
-    Expect(::fchdir(top), "going to the world's top");
-    Expect(::chroot("."), "chroot into the world");
-    Expect(::fchdir(home), "going home");
+    Must(::fchdir(top), "going to the world's top");
+    Must(::chroot("."), "chroot into the world");
+    Must(::fchdir(home), "going home");
   }
   ~InTheWorld() {
-    Expect(::fchdir(real_root_.get()), "leaving the world");
-    Expect(::chroot("."), "chroot out of the world");
+    Must(::fchdir(real_root_.get()), "leaving the world");
+    Must(::chroot("."), "chroot out of the world");
   }
   InTheWorld(const InTheWorld&) = delete;
   InTheWorld& operator=(const InTheWorld&) = delete;
@@ -40,7 +40,7 @@ class InTheWorld {
 
 UniqueFd FindOrMake(int parent, const std::string& name) {
   if (::mkdirat(parent, name.c_str(), 0777) == 0) {
-    Expect(::fchmodat(parent, name.c_str(), 0777, 0), "chmod of " + name);
+    Must(::fchmodat(parent, name.c_str(), 0777, 0), "chmod of " + name);
   }
   UniqueFd directory(::openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   EXPECT_TRUE(directory) << name << ": " << std::strerror(errno);
@@ -137,7 +137,7 @@ void RandomWorld::Clear() {
        boost::filesystem::directory_iterator(top)) {
     boost::filesystem::remove_all(entry.path());
   }
-  Expect(::fchmodat(top_.get(), ".", 0777, 0), "chmod of the top");
+  Must(::fchmodat(top_.get(), ".", 0777, 0), "chmod of the top");
   home_ = FindOrMake(top_.get(), "home");
 }
 

@@ -17,7 +17,7 @@
 namespace varve {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kChunk = 65536;
 
 // What each descriptor of a file is open for; the last two are for their own purposes.
@@ -36,9 +36,9 @@ struct FreeMemory {
 using PageMemory = std::unique_ptr<char, FreeMemory>;
 
 PageMemory Pages(std::uint64_t length) {
-  const std::uint64_t rounded = (length + kPage - 1) / kPage * kPage;
-  return PageMemory(
-      static_cast<char*>(std::aligned_alloc(kPage, std::max<std::size_t>(rounded, kPage))));
+  const std::uint64_t rounded = (length + kPageBytes - 1) / kPageBytes * kPageBytes;
+  return PageMemory(static_cast<char*>(
+      std::aligned_alloc(kPageBytes, std::max<std::size_t>(rounded, kPageBytes))));
 }
 
 void Expect(bool succeeded, const std::string& what) {
@@ -55,13 +55,13 @@ std::uint64_t ExerciserRandom::Offset(std::uint64_t end) {
   };
   switch (Below(6)) {
     case 0:
-      return near(anywhere / kPage * kPage);
+      return near(anywhere / kPageBytes * kPageBytes);
     case 1:
       return near(anywhere / kChunk * kChunk);
     case 2:
       return near(end);
     case 3:
-      return anywhere / kPage * kPage;
+      return anywhere / kPageBytes * kPageBytes;
     default:
       return anywhere;
   }
@@ -72,13 +72,13 @@ std::uint64_t ExerciserRandom::Length() {
     case 0:
       return 1 + Below(16);
     case 1:
-      return kPage;
+      return kPageBytes;
     case 2:
       return kChunk;
     case 3:
       return 1 + Below(300'000);
     default:
-      return 1 + Below(3 * kPage);
+      return 1 + Below(3 * kPageBytes);
   }
 }
 
@@ -182,9 +182,9 @@ std::string ExerciserFile::Read() {
 }
 
 std::string ExerciserFile::WriteDirect() {
-  const std::uint64_t offset = random_.Offset(kMostBytes - kPage) / kPage * kPage;
-  const std::uint64_t most = (kMostBytes - offset) / kPage;
-  const std::uint64_t length = (1 + random_.Below(std::min<std::uint64_t>(most, 40))) * kPage;
+  const std::uint64_t offset = random_.Offset(kMostBytes - kPageBytes) / kPageBytes * kPageBytes;
+  const std::uint64_t most = (kMostBytes - offset) / kPageBytes;
+  const std::uint64_t length = (1 + random_.Below(std::min<std::uint64_t>(most, 40))) * kPageBytes;
   const std::string bytes = random_.Bytes(length);
   const PageMemory pages = Pages(length);
   std::memcpy(pages.get(), bytes.data(), length);
@@ -196,8 +196,8 @@ std::string ExerciserFile::WriteDirect() {
 }
 
 std::string ExerciserFile::ReadDirect() {
-  const std::uint64_t offset = random_.Offset(model_.size()) / kPage * kPage;
-  const std::uint64_t length = (1 + random_.Below(40)) * kPage;
+  const std::uint64_t offset = random_.Offset(model_.size()) / kPageBytes * kPageBytes;
+  const std::uint64_t length = (1 + random_.Below(40)) * kPageBytes;
   const PageMemory pages = Pages(length);
   const ssize_t count =
       ::pread(fds_[kDirect].get(), pages.get(), length, static_cast<off_t>(offset));
@@ -227,7 +227,7 @@ std::string ExerciserFile::WriteMapped() {
       random_.Bytes(std::min<std::uint64_t>(random_.Length(), model_.size() - offset));
   std::memcpy(mapping_ + offset, bytes.data(), bytes.size());
   Put(offset, bytes);
-  const std::uint64_t page = offset / kPage * kPage;
+  const std::uint64_t page = offset / kPageBytes * kPageBytes;
   std::string how = "mapped write";
   if (random_.OneIn(2)) {
     const int flags = random_.OneIn(4) ? MS_ASYNC : MS_SYNC;
@@ -348,7 +348,7 @@ std::string ExerciserFile::SeekThrough() {
   Expect(::fstat(fd, &stat) == 0, "fstat");
   constexpr off_t kBlock = 512;
   EXPECT_GE(stat.st_blocks * kBlock, data_bytes) << path_;
-  EXPECT_LE(stat.st_blocks * kBlock, data_bytes + static_cast<off_t>(kPage) - 1) << path_;
+  EXPECT_LE(stat.st_blocks * kBlock, data_bytes + static_cast<off_t>(kPageBytes) - 1) << path_;
   return told;
 }
 
@@ -356,7 +356,8 @@ std::string ExerciserFile::Look() {
   struct stat stat{};
   Expect(::stat(path_.c_str(), &stat) == 0, "stat");
   EXPECT_EQ(static_cast<std::uint64_t>(stat.st_size), model_.size()) << path_;
-  EXPECT_LE(stat.st_blocks * 512, static_cast<off_t>((model_.size() + kPage - 1) / kPage * kPage))
+  EXPECT_LE(stat.st_blocks * 512,
+            static_cast<off_t>((model_.size() + kPageBytes - 1) / kPageBytes * kPageBytes))
       << path_;
   return "stat";
 }

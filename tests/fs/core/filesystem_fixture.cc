@@ -98,8 +98,8 @@ FileHandle FilesystemFixture::CreateOpen(std::string_view path) {
 }
 
 Status FilesystemFixture::WriteAt(FileHandle handle, std::uint64_t offset, std::string_view text) {
-  ASSIGN_OR_RETURN(const std::size_t written, fs_->Write(handle, offset, AsBytes(text)));
-  EXPECT_EQ(written, text.size());
+  ASSIGN_OR_RETURN(const WriteResult written, fs_->Write(handle, offset, AsBytes(text)));
+  EXPECT_EQ(written.count, text.size());
   return {};
 }
 
