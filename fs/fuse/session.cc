@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <deque>
@@ -18,6 +17,7 @@
 
 #include "fs/fuse/operations.h"
 #include "fs/fuse/read_ahead.h"
+#include "fs/fuse/request_loop.h"
 #include "fs/fuse/unmount.h"
 #include "store/base/synchronized.h"
 
@@ -25,20 +25,13 @@ namespace varve {
 namespace {
 
 constexpr std::uint32_t kReadAheadKib = 4096;
-// Interrupts libfuse's wait for the end of its threads; it does nothing else.
-constexpr int kWakeSignal = SIGUSR1;
 // Invalidations waiting for their thread. A rollback hands over one; more than a few come only from
 // callers that do not wait.
 constexpr std::size_t kMaxQueued = 1024;
 constexpr std::chrono::seconds kNotifyPatience{2};
 
-void IgnoreSignal(int /*signal*/) {}
-
 struct SessionDeleter {
   void operator()(fuse_session* session) const { fuse_session_destroy(session); }
-};
-struct LoopConfigDeleter {
-  void operator()(fuse_loop_config* config) const { fuse_loop_cfg_destroy(config); }
 };
 
 // libfuse speaks through one function for the whole program; a program has one session.
@@ -81,18 +74,17 @@ struct FuseSession::Impl {
 
   // Set by Create; thread-safe by libfuse's own rules (exit, notify).
   std::unique_ptr<fuse_session, SessionDeleter> session;
+  std::unique_ptr<RequestLoop> loop;
 
   std::mutex mutex;
   std::condition_variable changed;
   // Under mutex.
   bool mounted = false;
-  bool running = false;
   bool finished = false;
   bool stopping = false;
   bool greeted = false;
-  bool closing = false;  // the threads below shall end
-  int notifying = 0;     // calls of InvalidateNow under way
-  pthread_t loop_thread{};
+  bool closing = false;                     // the threads below shall end
+  int notifying = 0;                        // calls of InvalidateNow under way
   std::deque<std::function<void()>> queue;  // work for the invalidator
 
   std::thread invalidator;
@@ -106,7 +98,6 @@ struct FuseSession::Impl {
   void Notify(const Invalidations& invalidations);
   void NotifyNode(NodeId node, off_t offset, off_t length);
   void ServeQueue();
-  void WakeLoopUntilFinished();
   void Disconnect();
   void JoinThreads();
 };
@@ -189,16 +180,6 @@ void FuseSession::Impl::Greeted(const std::function<void()>& on_ready) {
   on_ready();
 }
 
-void FuseSession::Impl::WakeLoopUntilFinished() {
-  using namespace std::chrono_literals;
-  std::unique_lock lock(mutex);
-  // A signal sent just before libfuse begins to wait is lost, so it is sent again.
-  while (running && !finished) {
-    pthread_kill(loop_thread, kWakeSignal);
-    changed.wait_for(lock, 20ms);
-  }
-}
-
 // Ends the connection, if it has not ended: whoever waits for an answer hears that there is none.
 void FuseSession::Impl::Disconnect() {
   {
@@ -260,6 +241,7 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Create(Filesystem& filesystem,
   if (impl.session == nullptr) {
     return Error(ErrorCode::kInvalidArgument, "libfuse refuses the options " + mount_options);
   }
+  impl.loop = std::make_unique<RequestLoop>(impl.session.get(), options.threads);
   impl.invalidator = std::thread([&impl] { impl.ServeQueue(); });
   return session;
 }
@@ -282,24 +264,10 @@ Status FuseSession::Mount(const std::string& mountpoint) {
 }
 
 Status FuseSession::Run(std::function<void()> on_ready) {
-  struct sigaction action{};
-  action.sa_handler = IgnoreSignal;  // without SA_RESTART, so that waiting ends
-  ::sigaction(kWakeSignal, &action, nullptr);
-
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->running = true;
-    impl_->loop_thread = pthread_self();
-  }
   impl_->starter =
       std::thread([this, on_ready = std::move(on_ready)] { impl_->Greeted(on_ready); });
 
-  const std::unique_ptr<fuse_loop_config, LoopConfigDeleter> config(fuse_loop_cfg_create());
-  fuse_loop_cfg_set_clone_fd(config.get(), 1);
-  fuse_loop_cfg_set_max_threads(config.get(), impl_->options.threads);
-  // Threads once begun stay: ending and beginning them costs more than their stacks.
-  fuse_loop_cfg_set_idle_threads(config.get(), impl_->options.threads);
-  const int result = fuse_session_loop_mt(impl_->session.get(), config.get());
+  const int result = impl_->loop->Run();
 
   bool stopping = false;
   {
@@ -326,8 +294,7 @@ void FuseSession::Stop() {
   impl_->options.log(unmounted.error().message() + "; detaching it");
   const Status detached = Unmount(impl_->mountpoint, UnmountMode::kDetach);
   if (!detached.ok()) impl_->options.log(detached.error().message());
-  fuse_session_exit(impl_->session.get());
-  impl_->WakeLoopUntilFinished();
+  impl_->loop->Stop();
 }
 
 void FuseSession::Invalidate(const Invalidations& invalidations) {

@@ -46,9 +46,13 @@ class FullTest : public FullVolumeTest {
     const RunResult rolled = volume_.Run({"rollback", volume_.mountpoint(), "--to", full});
     EXPECT_EQ(rolled.status, 0) << rolled.err;
     CheckFiles(volume_.mountpoint());
-    // Nothing is ever given back: the past holds on to it.
-    const FilledFile more = WriteOne("more", kMiB, kMiB, true);
-    EXPECT_THAT(more.refused, HasSubstr("No space left on device"));
+    // Nothing is ever given back: the past holds on to it. Only what was deducted for work under
+    // way when the disks became full comes free when that is done, far less than the file removed.
+    int more = 0;
+    do {
+      files_.push_back(WriteOne("more" + std::to_string(more), kMiB, kMiB, true));
+    } while (files_.back().closed && ++more < 4);
+    EXPECT_THAT(files_.back().refused, HasSubstr("No space left on device"));
   }
 
   void CheckAnewAndDeeply() {

@@ -1,0 +1,136 @@
+#include "fs/fuse/request_loop.h"
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+namespace varve {
+namespace {
+
+// Enough that a request finds somebody awake or about to be; with more, their caches cool down.
+constexpr std::uint32_t kMostWaiting = 3;
+// Interrupts a thread's wait in the kernel; it does nothing else. One that comes just before the
+// wait is lost, so it is sent again.
+constexpr int kWakeSignal = SIGUSR1;
+constexpr std::chrono::milliseconds kWakeInterval{20};
+
+void IgnoreSignal(int /*signal*/) {}
+
+// Other signals are for the threads that wait for them.
+void TakeOnlyTheWakeSignal() {
+  sigset_t others;
+  sigfillset(&others);
+  sigdelset(&others, kWakeSignal);
+  pthread_sigmask(SIG_SETMASK, &others, nullptr);
+}
+
+struct Buffer : fuse_buf {
+  Buffer() : fuse_buf{} {}
+  ~Buffer() { Clear(); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  void Clear() {
+    std::free(mem);  // libfuse's malloc
+    static_cast<fuse_buf&>(*this) = fuse_buf{};
+  }
+};
+
+}  // namespace
+
+int RequestLoop::Run() {
+  struct sigaction action{};
+  action.sa_handler = IgnoreSignal;  // without SA_RESTART, so that waiting ends
+  ::sigaction(kWakeSignal, &action, nullptr);
+
+  std::unique_lock lock(mutex_);
+  // One until libfuse and the kernel have agreed on how large a request may be.
+  if (!over_) StartThread();
+  ended_.wait(lock, [&] { return over_; });
+  while (alive_ > 0) {
+    for (std::thread& thread : threads_) pthread_kill(thread.native_handle(), kWakeSignal);
+    ended_.wait_for(lock, kWakeInterval, [&] { return alive_ == 0; });
+  }
+  lock.unlock();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  return result_;
+}
+
+void RequestLoop::Stop() { Finish(0); }
+
+void RequestLoop::Finish(int result) {
+  const std::lock_guard lock(mutex_);
+  if (!over_) result_ = result;
+  over_ = true;
+  place_.notify_all();
+  ended_.notify_all();
+}
+
+void RequestLoop::StartThread() {
+  threads_.emplace_back([this] { Serve(); });
+  ++alive_;
+  pthread_setname_np(threads_.back().native_handle(),
+                     ("fuse-" + std::to_string(threads_.size())).c_str());
+}
+
+bool RequestLoop::BeginWaiting() {
+  std::unique_lock lock(mutex_);
+  ++beside_;
+  place_.wait(lock, [&] { return over_ || waiting_ < kMostWaiting; });
+  --beside_;
+  if (over_) return false;
+  ++waiting_;
+  return true;
+}
+
+void RequestLoop::EndWaiting() {
+  const std::lock_guard lock(mutex_);
+  --waiting_;
+  if (waiting_ > 0 || over_ || !greeted_) return;
+  if (beside_ > 0) {
+    place_.notify_one();
+  } else if (threads_.size() < max_threads_) {
+    StartThread();
+  }
+}
+
+void RequestLoop::Greeted() {
+  const std::lock_guard lock(mutex_);
+  greeted_ = true;
+  while (!over_ && threads_.size() < std::min(max_threads_, kMostWaiting)) StartThread();
+}
+
+void RequestLoop::Serve() {
+  TakeOnlyTheWakeSignal();
+  Buffer buffer;
+  bool greeting = false;
+  {
+    const std::lock_guard lock(mutex_);
+    greeting = !greeted_;
+  }
+  while (BeginWaiting()) {
+    const int got = fuse_session_receive_buf(session_, &buffer);
+    EndWaiting();
+    if (got == -EINTR || got == -EAGAIN) continue;
+    if (got <= 0) {  // the mount is gone, or the device fails
+      Finish(got);
+      break;
+    }
+    fuse_session_process_buf(session_, &buffer);
+    if (!greeting) continue;
+    greeting = false;
+    buffer.Clear();  // requests may be larger from now on
+    Greeted();
+  }
+  const std::lock_guard lock(mutex_);
+  --alive_;
+  ended_.notify_all();
+}
+
+}  // namespace varve
