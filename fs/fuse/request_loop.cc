@@ -123,6 +123,10 @@ void RequestLoop::Serve() {
       break;
     }
     fuse_session_process_buf(session_, &buffer);
+    if (fuse_session_exited(session_)) {  // libfuse and the kernel do not agree
+      Finish(0);
+      break;
+    }
     if (!greeting) continue;
     greeting = false;
     buffer.Clear();  // requests may be larger from now on
