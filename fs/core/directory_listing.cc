@@ -31,7 +31,7 @@ DirectoryEntry Dot(std::string name, std::uint64_t inode_number, std::uint64_t n
 Status DirectoryListing::ListDirectory(DirectoryHandle& directory, std::uint64_t offset, List list,
                                        const Visit& visit) {
   return directory.past ? ListPast(directory, offset, list, visit)
-                        : ListPresent(directory.inode, offset, list, visit);
+                        : ListPresent(directory, offset, list, visit);
 }
 
 Result<bool> DirectoryListing::VisitPresent(const Entry& entry, List list, const Visit& visit) {
@@ -57,8 +57,20 @@ Result<bool> DirectoryListing::VisitPresent(const Entry& entry, List list, const
   return visit(out);
 }
 
-Status DirectoryListing::ListPresent(InodeId inode, std::uint64_t offset, List list,
-                                     const Visit& visit) {
+Status DirectoryListing::ListPresent(DirectoryHandle& directory, std::uint64_t offset, List list,
+                                     const Visit& taker) {
+  const InodeId inode = directory.inode;
+  const std::lock_guard handle_lock(directory.mutex);
+  if (offset == 0 || offset < directory.from || offset > directory.to) {
+    directory.upto = core_.volume().NextId();
+  }
+  directory.from = offset;
+  directory.to = offset;
+  const Visit visit = [&](const DirectoryEntry& entry) {
+    const bool taken = taker(entry);
+    if (taken) directory.to = entry.next;
+    return taken;
+  };
   InodeAttributes attributes;
   {
     const Gate::Visit look = core_.BeginLook();
@@ -85,6 +97,7 @@ Status DirectoryListing::ListPresent(InodeId inode, std::uint64_t offset, List l
       ASSIGN_OR_RETURN(page, core_.volume().Now().List(inode, after, kPageEntries));
     }
     for (const Entry& entry : page) {
+      if (entry.cookie >= directory.upto) return {};
       ASSIGN_OR_RETURN(const bool more, VisitPresent(entry, list, visit));
       if (!more) return {};
       after = entry.cookie;

@@ -18,6 +18,13 @@ struct DirectoryHandle {
   InodeId inode;                 // of the present
   std::optional<PastNode> past;  // instead
   std::mutex mutex;              // over what follows
+  // Of the present: entries with this cookie and above came after this reading of the directory was
+  // begun, and are for the next; else a reader who renames what it reads would never come to an
+  // end. The reading goes on as long as the offsets asked for lie in [from, to], what was given
+  // last.
+  Cookie upto = 0;
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
   PastTree::Page page;
   // kThen: the last name of each full page seen so far, from the first on. The past is found by
   // name, and offsets are positions in it.
@@ -33,7 +40,8 @@ class DirectoryListing {
                        const Visit& visit);
 
  private:
-  Status ListPresent(InodeId inode, std::uint64_t offset, List list, const Visit& visit);
+  Status ListPresent(DirectoryHandle& directory, std::uint64_t offset, List list,
+                     const Visit& visit);
   Status ListPast(DirectoryHandle& directory, std::uint64_t offset, List list, const Visit& visit);
   // Brings the page that goes on after the item with the cookie `seen`.
   Status TurnTo(DirectoryHandle& directory, Cookie seen);

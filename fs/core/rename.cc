@@ -121,9 +121,10 @@ Result<Change> NamespaceOperations::BuildRename(const RenameCall& call) {
   Change change;
   change.kind = ChangeKind::kRename;
   change.operations.push_back(RemoveEntry{call.parent, std::string(call.name)});
-  change.operations.push_back(
-      PutEntry{call.new_parent, Entry{std::string(call.new_name), call.source->inode,
-                                      call.source->type, core_.volume().AllocateId()}});
+  change.operations.push_back(PutEntry{
+      call.new_parent, Entry{std::string(call.new_name), call.source->inode, call.source->type,
+                             // a name that is taken over stays where it is in listings
+                             call.target ? call.target->cookie : core_.volume().AllocateId()}});
   from.size -= 1;
   onto.size += 1;
   if (is_directory) {
@@ -152,12 +153,12 @@ Result<Change> NamespaceOperations::BuildExchange(const RenameCall& call) {
   const TimeNs now = core_.Now();
   Change change;
   change.kind = ChangeKind::kRename;
-  const auto put_entry = [&](InodeId parent, std::string_view name, const Entry& entry) {
-    change.operations.push_back(PutEntry{
-        parent, Entry{std::string(name), entry.inode, entry.type, core_.volume().AllocateId()}});
+  const auto put_entry = [&](InodeId parent, const Entry& place, const Entry& entry) {
+    change.operations.push_back(
+        PutEntry{parent, Entry{place.name, entry.inode, entry.type, place.cookie}});
   };
-  put_entry(call.parent, call.name, *call.target);
-  put_entry(call.new_parent, call.new_name, *call.source);
+  put_entry(call.parent, *call.source, *call.target);
+  put_entry(call.new_parent, *call.target, *call.source);
   const auto put_moved = [&](InodeId inode, InodeId parent) -> Status {
     ASSIGN_OR_RETURN(InodeAttributes attributes, core_.Load(inode));
     attributes.ctime_ns = now;

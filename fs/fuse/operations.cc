@@ -21,12 +21,11 @@ constexpr unsigned kMaxBackground = 64;
 //                       and removexattr; only at O_TRUNC, which it does not do itself, it cannot
 //   ASYNC_DIO           after a direct write by AIO or io_uring the kernel would not drop what a
 //                       buffered reader has put into its cache meanwhile: stale bytes, for good
-//   EXPORT_SUPPORT      needs "." and ".." of any node by number, also of nodes forgotten
 //   SPLICE_*            slower than copying, for what comes from memory
 unsigned Wishes(const OperationsContext& context) {
   unsigned wishes = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
                     FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                    FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_ACL;
+                    FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_ACL | FUSE_CAP_EXPORT_SUPPORT;
   if (context.writeback) wishes |= FUSE_CAP_WRITEBACK_CACHE;
   return wishes;
 }

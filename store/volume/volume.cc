@@ -230,6 +230,8 @@ Status Volume::Sync(Lsn lsn) { return impl_->committer->Sync(lsn); }
 
 std::uint64_t Volume::AllocateId() { return impl_->next_id.fetch_add(1); }
 
+std::uint64_t Volume::NextId() const { return impl_->next_id.load(); }
+
 Status Volume::CheckSpace(std::uint64_t bytes) {
   if (impl_->space.AvailableBytes() >= std::max<std::uint64_t>(bytes, 1)) return {};
   // Before anybody is refused: what is under way may turn out to need less than it seems.

@@ -89,6 +89,8 @@ class Volume {
   Status SyncAll() { return Sync(last_lsn()); }
   // A number never used before as inode, body or cookie. Thread-safe.
   std::uint64_t AllocateId();
+  // All numbers allocated so far are below.
+  std::uint64_t NextId() const;
   // kNoSpace if `bytes` more of logical data would not fit. Cheap as long as they do; near the end
   // it waits until what was committed before is durable and applied.
   Status CheckSpace(std::uint64_t bytes);

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -201,6 +202,60 @@ TEST_F(DirectoriesTest, WhatStaysIsListedOnceWhileOthersComeAndGo) {
   }
   *done = true;
   for (const pid_t child : children) ExpectCleanEnd(child);
+}
+
+TEST_F(DirectoriesTest, WhoRenamesWhatHeReadsComesToAnEnd) {
+  constexpr std::size_t kFiles = 3000;
+  const UniqueFd directory = MakeDirectory("d");
+  for (std::size_t i = 0; i < kFiles; ++i) MakeFile(directory.get(), NumberedName("old", i));
+  const OpenedDirectory listing = OpenToList(volume_ / "d");
+  std::size_t seen = 0;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    ASSERT_LE(++seen, kFiles) << name;
+    const std::string renamed = "new-" + name;
+    ASSERT_EQ(::renameat(directory.get(), name.c_str(), directory.get(), renamed.c_str()), 0);
+  }
+  EXPECT_EQ(seen, kFiles);
+  ::rewinddir(listing.get());
+  std::size_t renamed = 0;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    renamed += std::string(entry->d_name).starts_with("new-old") ? 1 : 0;
+  }
+  EXPECT_EQ(renamed, kFiles);
+}
+
+TEST_F(DirectoriesTest, ANameThatIsTakenOverStaysInItsPlace) {
+  constexpr std::size_t kFiles = 2000;  // more than one answer of the kernel's question
+  UniqueFd directory = MakeDirectory("d");
+  for (std::size_t i = 0; i < kFiles; ++i) MakeFile(directory.get(), NumberedName("f", i));
+  std::vector<std::string> before;
+  const auto list = [&](const std::function<void(std::size_t)>& meanwhile) {
+    std::vector<std::string> names;
+    const OpenedDirectory listing = OpenToList(volume_ / "d");
+    while (const dirent* entry = ::readdir(listing.get())) {
+      meanwhile(names.size());
+      if (entry->d_name[0] == 'f') names.emplace_back(entry->d_name);
+    }
+    return names;
+  };
+  before = list([](std::size_t) {});
+  ASSERT_EQ(before.size(), kFiles);
+  const std::vector<std::string> during = list([&](std::size_t place) {
+    if (place != 100) return;
+    // One of the last is replaced as an editor saves, and two of them change places.
+    MakeFile(directory.get(), "saved");
+    EXPECT_EQ(::renameat(directory.get(), "saved", directory.get(), before[1900].c_str()), 0);
+    EXPECT_EQ(::renameat2(directory.get(), before[1910].c_str(), directory.get(),
+                          before[1920].c_str(), RENAME_EXCHANGE),
+              0);
+  });
+  EXPECT_EQ(during, before);
+  EXPECT_EQ(list([](std::size_t) {}), before);
+  directory = UniqueFd();  // or it could not be unmounted
+  Remount();
+  EXPECT_EQ(list([](std::size_t) {}), before);
 }
 
 TEST_F(DirectoriesTest, AThousandDeepAreWalkedLookedBackAtAndRemoved) {
