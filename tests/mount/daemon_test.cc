@@ -41,7 +41,8 @@ TEST_F(DaemonTest, StatusTellsWhatThereIs) {
   // The same by a path inside and by a disk.
   EXPECT_EQ(VarveJson({"status", volume_ / "file"}).at("pid"), volume_.daemon());
   EXPECT_EQ(VarveJson({"status", volume_.disk(3)}).at("pid"), volume_.daemon());
-  // Of all mounts of the machine, some perhaps of others, whose daemons cannot be reached from here.
+  // Of all mounts of the machine, some perhaps of others, whose daemons cannot be reached from
+  // here.
   EXPECT_THAT(volume_.Run({"status"}).out, HasSubstr(volume_.mountpoint()));
   EXPECT_THAT(Varve({"status", volume_.mountpoint()}), HasSubstr("ONLINE: 6 of 6 disks online"));
 }
