@@ -157,7 +157,7 @@ def main(argv):
         return 2
     report = {"when": time.strftime("%Y-%m-%d"), "command": shlex.join(["scripts/bench"] + [
                   word for word in argv if not word.startswith("--build")]),
-              "machine": machine(), "rounds": options.rounds, "reference": options.reference,
+              "machine": machine(), "rounds": 0, "reference": options.reference,
               "device": {}, "peers": {}, "missing": {},
               "rows": [{"name": row.name, "unit": row.unit,
                         "lower_is_better": row.lower_is_better, "rounds": {}} for row in rows]}
@@ -167,7 +167,8 @@ def main(argv):
         tree = None if options.quick else workloads.make_source_tree(work)
         if tree is None and not options.quick:
             report["missing"]["source tree"] = "apt-get install linux-source"
-        for _ in range(options.rounds):
+        for begun in range(1, options.rounds + 1):
+            report["rounds"] = begun
             for kind in options.chosen:
                 try:
                     with kind(work, options.build) as peer:
@@ -177,7 +178,7 @@ def main(argv):
                     report["missing"][kind.name] = str(why).splitlines()[0]
                     for row in rows:
                         progress.step(f"{kind.name}: passed over")
-        reports.write(report, options.output)
+                reports.write(report, options.output)  # what there is, should the next one be cut short
     if options.json:
         print(json.dumps(report))
     else:
