@@ -129,17 +129,21 @@ void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size,
     if (!written.ok()) return ReplyError(req, written.error());
     OperationsContext& context = ContextOf(req);
     const StaleBytes stale{NodeId(node), offset, written->count};
-    if (written->stale == WriteResult::Stale::kInUse) {
-      context.later([req, stale, &context] {
-        context.forget(stale);
-        fuse_reply_write(req, stale.length);
-      });
+    if (written->stale == WriteResult::Stale::kNothing && !written->mode_changed) {
+      fuse_reply_write(req, written->count);
       return;
     }
-    if (written->stale == WriteResult::Stale::kUnused || written->mode_changed) {
+    const auto answer = [req, stale, &context] {
       context.forget(stale);
+      fuse_reply_write(req, stale.length);
+    };
+    // A reader may come between, so one request at most waits here, and the others serve his.
+    if (written->stale == WriteResult::Stale::kInUse || context.forgets_here.test_and_set()) {
+      context.later(answer);
+      return;
     }
-    fuse_reply_write(req, written->count);
+    answer();
+    context.forgets_here.clear();
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -29,9 +30,10 @@ struct OperationsContext {
   RequestEpoch looks;  // requests whose answers the kernel keeps
   std::function<void(const std::string&)> log;
   std::function<void()> on_ready;  // called once by init
-  // Makes the kernel forget bytes and attributes. Within a request only where no read can be under
-  // way, for it waits for those.
+  // Makes the kernel forget bytes and attributes. It waits for reads that wait for an answer, so of
+  // those who serve requests one at a time may call it: who has set the flag.
   std::function<void(const StaleBytes&)> forget;
+  std::atomic_flag forgets_here;
   // Does work on a thread that serves no requests; never waits.
   std::function<void(std::function<void()>)> later;
 };
