@@ -18,6 +18,7 @@
 #include "fs/control/finding_log.h"
 #include "fs/control/server.h"
 #include "fs/control/service.h"
+#include "fs/fuse/kernel_version.h"
 #include "fs/fuse/session.h"
 #include "store/base/unique_fd.h"
 #include "tools/daemon_client.h"
@@ -117,7 +118,11 @@ class Daemon {
 
   Status Start() {
     RETURN_IF_ERROR(OpenVolume());
-    filesystem_ = std::make_unique<Filesystem>(*volume_, ToFilesystemOptions(request_.options));
+    FilesystemOptions options = ToFilesystemOptions(request_.options);
+    if (FlushesBeforeDirectWrites()) {
+      options.direct_writes = FilesystemOptions::DirectWrites::kAlone;
+    }
+    filesystem_ = std::make_unique<Filesystem>(*volume_, options);
     const Status started = StartServing();
     if (started.ok()) return {};
     const Status closed = Close();

@@ -109,7 +109,8 @@ OpenResult FileOperations::OpenMade(InodeId inode, int open_flags) {
 }
 
 bool FileOperations::MayWriteDirectly(const FileState& state, int open_flags) {
-  if ((open_flags & O_ACCMODE) != O_WRONLY || state.cached_handles > 0 ||
+  if (core_.options().direct_writes == FilesystemOptions::DirectWrites::kNever ||
+      (open_flags & O_ACCMODE) != O_WRONLY || state.cached_handles > 0 ||
       (state.attributes.mode & (S_ISUID | S_ISGID)) != 0 ||
       core_.options().kernel_cache == FilesystemOptions::KernelCache::kWriteBack) {
     return false;

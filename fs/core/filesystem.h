@@ -37,6 +37,10 @@ struct FilesystemOptions {
   std::chrono::milliseconds commit_interval{1000};
   // With kWriteBack the kernel keeps sizes of its own, which nobody but itself can change.
   enum class KernelCache { kWriteThrough, kWriteBack } kernel_cache = KernelCache::kWriteThrough;
+  // Whether files opened for writing only, alone, are written past the kernel's cache. Only for a
+  // kernel that writes a mapping's dirty pages back before such a write: of one that does not, they
+  // would come later and lay their old bytes over it.
+  enum class DirectWrites { kNever, kAlone } direct_writes = DirectWrites::kNever;
   Clock* clock = &SystemClock();
 };
 

@@ -134,8 +134,8 @@ void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size,
       return;
     }
     const auto answer = [req, stale, &context] {
-      context.forget(stale);
-      fuse_reply_write(req, stale.length);
+      const bool connected = context.forget(stale, [&] { fuse_reply_write(req, stale.length); });
+      if (!connected) fuse_reply_none(req);
     };
     // A reader may come between, so one request at most waits here, and the others serve his.
     if (written->stale == WriteResult::Stale::kInUse || context.forgets_here.test_and_set()) {

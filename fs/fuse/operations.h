@@ -31,8 +31,9 @@ struct OperationsContext {
   std::function<void(const std::string&)> log;
   std::function<void()> on_ready;  // called once by init
   // Makes the kernel forget bytes and attributes. It waits for reads that wait for an answer, so of
-  // those who serve requests one at a time may call it: who has set the flag.
-  std::function<void(const StaleBytes&)> forget;
+  // those who serve requests one at a time may call it: who has set the flag. Then calls `answer`,
+  // while the kernel's descriptor is certainly still ours; false: it is not, and nothing was done.
+  std::function<bool(const StaleBytes&, const std::function<void()>& answer)> forget;
   std::atomic_flag forgets_here;
   // Does work on a thread that serves no requests; never waits.
   std::function<void(std::function<void()>)> later;

@@ -92,9 +92,9 @@ struct FuseSession::Impl {
 
   void Greeted(const std::function<void()>& on_ready);
   void InvalidateNow(const Invalidations& invalidations);
-  void ForgetBytes(const StaleBytes& stale);
-  // Runs `notify` unless the connection has ended.
-  void WhileConnected(const std::function<void()>& notify);
+  bool ForgetBytes(const StaleBytes& stale, const std::function<void()>& answer);
+  // Runs `notify` unless the connection has ended; false: it has.
+  bool WhileConnected(const std::function<void()>& notify);
   void Notify(const Invalidations& invalidations);
   void NotifyNode(NodeId node, off_t offset, off_t length);
   void ServeQueue();
@@ -102,25 +102,29 @@ struct FuseSession::Impl {
   void JoinThreads();
 };
 
-void FuseSession::Impl::WhileConnected(const std::function<void()>& notify) {
+bool FuseSession::Impl::WhileConnected(const std::function<void()>& notify) {
   {
     // After the end there is no kernel to tell, and the descriptor may be somebody else's.
     std::lock_guard lock(mutex);
-    if (finished) return;
+    if (finished) return false;
     ++notifying;
   }
   notify();
   std::lock_guard lock(mutex);
   --notifying;
   if (finished) changed.notify_all();
+  return true;
 }
 
 void FuseSession::Impl::InvalidateNow(const Invalidations& invalidations) {
   WhileConnected([&] { Notify(invalidations); });
 }
 
-void FuseSession::Impl::ForgetBytes(const StaleBytes& stale) {
-  WhileConnected([&] { NotifyNode(stale.node, stale.offset, static_cast<off_t>(stale.length)); });
+bool FuseSession::Impl::ForgetBytes(const StaleBytes& stale, const std::function<void()>& answer) {
+  return WhileConnected([&] {
+    NotifyNode(stale.node, stale.offset, static_cast<off_t>(stale.length));
+    answer();
+  });
 }
 
 void FuseSession::Impl::Notify(const Invalidations& invalidations) {
@@ -217,7 +221,9 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Create(Filesystem& filesystem,
   impl.context.filesystem = &filesystem;
   impl.context.writeback = options.writeback;
   impl.context.log = options.log;
-  impl.context.forget = [&impl](const StaleBytes& stale) { impl.ForgetBytes(stale); };
+  impl.context.forget = [&impl](const StaleBytes& stale, const std::function<void()>& answer) {
+    return impl.ForgetBytes(stale, answer);
+  };
   // Not bounded here: each is a write that its writer waits for.
   impl.context.later = [&impl](std::function<void()> work) {
     const std::lock_guard lock(impl.mutex);

@@ -15,6 +15,8 @@ constexpr std::string_view kCapability = "security.capability";
 
 class DirectWrite : public FilesystemFixture {
  protected:
+  DirectWrite() { options_.direct_writes = FilesystemOptions::DirectWrites::kAlone; }
+
   OpenResult OpenAs(std::string_view path, int flags) {
     const Result<OpenResult> open = fs().Open(Node(path), flags);
     EXPECT_TRUE(open.ok()) << path << ": " << (open.ok() ? "" : open.error().message());
@@ -125,6 +127,16 @@ TEST_F(DirectWrite, IsNotForWhatTheKernelTakesSomethingFrom) {
 TEST_F(DirectWrite, IsNotForAKernelThatWritesBack) {
   Unmount();
   options_.kernel_cache = FilesystemOptions::KernelCache::kWriteBack;
+  Mount();
+  VARVE_ASSERT_OK(Write("f", "one"));
+  const OpenResult writer = OpenAs("f", O_WRONLY);
+  EXPECT_FALSE(writer.direct);
+  fs().Release(writer.handle);
+}
+
+TEST_F(DirectWrite, IsNotForAKernelThatLeavesDirtyPagesForLater) {
+  Unmount();
+  options_.direct_writes = FilesystemOptions::DirectWrites::kNever;
   Mount();
   VARVE_ASSERT_OK(Write("f", "one"));
   const OpenResult writer = OpenAs("f", O_WRONLY);
