@@ -128,11 +128,12 @@ OpenResult FileOperations::AddHandle(FileState& state, int open_flags) {
   result.direct = file->direct;
   if (!file->direct) {
     state.cached_handles += 1;
-    state.may_be_cached = true;
-  } else if (state.attributes.size <= kForgetWholeBytes) {
-    // The kernel forgets all of it now, and needs not be told of each write.
-    result.keep_cache = !state.may_be_cached;
-    state.may_be_cached = false;
+    state.cached_opens += 1;
+  } else if (state.cached_opens == 0 || state.attributes.size <= kForgetWholeBytes) {
+    // The kernel forgets all of it before it gives the handle to anybody, and needs not be told of
+    // each write.
+    result.keep_cache = state.cached_opens == 0;
+    file->forgot_at = state.cached_opens;
   }
   result.handle = files_.Add(std::move(file));
   return result;
@@ -243,8 +244,55 @@ Status FileOperations::DropCapability(FileState& state) {
   return {};
 }
 
+WriteResult::Stale FileOperations::StaleAfter(const OpenFile& file, const FileState& state) {
+  using enum WriteResult::Stale;
+  if (!file.direct) return kNothing;
+  if (state.cached_handles > 0) return kInUse;
+  return file.forgot_at == state.cached_opens ? kNothing : kUnused;
+}
+
+void FileOperations::AddPages(FileState& state, std::uint64_t offset, ByteSpan bytes) {
+  std::vector<FileState::Range> left_out = state.unanswered;
+  std::sort(left_out.begin(), left_out.end(),
+            [](const auto& a, const auto& b) { return a.from < b.from; });
+  const std::uint64_t end = offset + bytes.size();
+  std::uint64_t at = offset;
+  const auto add_until = [&](std::uint64_t to) {
+    if (at < to) core_.AddDirty(state, at, bytes.subspan(at - offset, to - at));
+  };
+  for (const FileState::Range& range : left_out) {
+    add_until(std::min(range.from, end));
+    at = std::max(at, range.to);
+  }
+  add_until(end);
+}
+
+void FileOperations::Answered(FileHandle handle, std::uint64_t offset, std::uint64_t length) {
+  const Result<std::shared_ptr<OpenFile>> file = files_.Find(handle);
+  if (!file.ok()) return;
+  const Gate::Visit visit = core_.BeginLook();
+  const InodeLocks::Exclusive lock(core_.locks(), {(*file)->inode});
+  FileState* state = core_.states().Find((*file)->inode);
+  CHECK(state != nullptr, "an open file has a state");
+  const auto found = std::find_if(
+      state->unanswered.begin(), state->unanswered.end(),
+      [&](const auto& range) { return range.from == offset && range.to == offset + length; });
+  if (found != state->unanswered.end()) state->unanswered.erase(found);
+}
+
 Result<WriteResult> FileOperations::Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
                                           const Caller& caller, int flags) {
+  return WriteFrom(Origin::kCall, handle, offset, bytes, caller, flags);
+}
+
+Result<WriteResult> FileOperations::WritePages(FileHandle handle, std::uint64_t offset,
+                                               ByteSpan bytes) {
+  return WriteFrom(Origin::kPages, handle, offset, bytes, Caller(), 0);
+}
+
+Result<WriteResult> FileOperations::WriteFrom(Origin origin, FileHandle handle,
+                                              std::uint64_t offset, ByteSpan bytes,
+                                              const Caller& caller, int flags) {
   ASSIGN_OR_RETURN(const std::shared_ptr<OpenFile> file, files_.Find(handle));
   if (file->IsPast()) return PastIsReadOnly();
   WriteResult result{.count = bytes.size()};
@@ -262,12 +310,13 @@ Result<WriteResult> FileOperations::Write(FileHandle handle, std::uint64_t offse
     const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
     FileState* state = core_.states().Find(file->inode);
     CHECK(state != nullptr, "an open file has a state");
-    if (file->direct) {
-      if (!state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
-      using enum WriteResult::Stale;
-      result.stale = state->cached_handles > 0 ? kInUse : state->may_be_cached ? kUnused : kNothing;
+    if (file->direct && !state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
+    result.stale = StaleAfter(*file, *state);
+    if (origin == Origin::kPages) {
+      AddPages(*state, offset, bytes);
+    } else {
+      core_.AddDirty(*state, offset, bytes);
     }
-    core_.AddDirty(*state, offset, bytes);
     state->attributes.sparse |= offset > state->attributes.size;
     state->attributes.size = std::max(state->attributes.size, offset + bytes.size());
     state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
@@ -277,8 +326,17 @@ Result<WriteResult> FileOperations::Write(FileHandle handle, std::uint64_t offse
     if (state->buffer.full_chunk_bytes() >= kStreamBytes) {
       RETURN_IF_ERROR(core_.Cut(file->inode));
     }
+    if (result.stale != WriteResult::Stale::kNothing) {
+      state->unanswered.push_back({offset, offset + bytes.size()});
+    }
   }
-  if ((file->flags | flags) & (O_SYNC | O_DSYNC)) RETURN_IF_ERROR(CutAndSync(file->inode));
+  if ((file->flags | flags) & (O_SYNC | O_DSYNC)) {
+    const Status synced = CutAndSync(file->inode);
+    if (!synced.ok()) {
+      if (result.stale != WriteResult::Stale::kNothing) Answered(handle, offset, bytes.size());
+      return synced.error();
+    }
+  }
   return result;
 }
 

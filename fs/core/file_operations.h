@@ -27,6 +27,8 @@ class FileOperations {
   Result<std::size_t> Read(FileHandle handle, std::uint64_t offset, MutableByteSpan out);
   Result<WriteResult> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
                             const Caller& caller, int flags);
+  Result<WriteResult> WritePages(FileHandle handle, std::uint64_t offset, ByteSpan bytes);
+  void Answered(FileHandle handle, std::uint64_t offset, std::uint64_t length);
   Status Flush(FileHandle handle);
   void Release(FileHandle handle);
   Status Sync(FileHandle handle);
@@ -40,6 +42,14 @@ class FileOperations {
   OpenResult AddHandle(FileState& state, int open_flags);
   // Whether writes of a new handle may pass the kernel's cache by. Under the exclusive lock.
   bool MayWriteDirectly(const FileState& state, int open_flags);
+  enum class Origin { kCall, kPages };
+  Result<WriteResult> WriteFrom(Origin origin, FileHandle handle, std::uint64_t offset,
+                                ByteSpan bytes, const Caller& caller, int flags);
+  // The bytes become dirty, but for those of direct writes that are not answered. Under the
+  // exclusive lock.
+  void AddPages(FileState& state, std::uint64_t offset, ByteSpan bytes);
+  // What the kernel may hold of what a direct handle writes. Under the lock.
+  static WriteResult::Stale StaleAfter(const OpenFile& file, const FileState& state);
   // A direct write takes the file's capability, as the kernel does before any other write. Under
   // the exclusive lock.
   Status DropCapability(FileState& state);

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "fs/core/inode_locks.h"
 #include "fs/core/write_buffer.h"
@@ -26,8 +27,15 @@ struct FileState {
   std::uint64_t handles = 0;  // open files or directories
   // Of those, files whose reads, writes and mappings go through the kernel's cache.
   std::uint64_t cached_handles = 0;
-  // The kernel's cache may hold bytes of it, from now or from an earlier opening.
-  bool may_be_cached = true;
+  // How often it was opened so; what was before this state was made counts as once. Who knows that
+  // the kernel had forgotten all at some count knows that it holds nothing while that stays.
+  std::uint64_t cached_opens = 1;
+  // Bytes of direct writes that the kernel has not been told of yet. Its pages of them, written
+  // back meanwhile, hold what was there before.
+  struct Range {
+    std::uint64_t from = 0, to = 0;
+  };
+  std::vector<Range> unanswered;
   Lsn last_change;        // fsync waits for this one
   bool linkable = false;  // made without a name (O_TMPFILE), and may be given one
   // Gone from the volume, and here for as long as the kernel knows it: a descriptor of O_PATH, an

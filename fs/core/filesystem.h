@@ -99,7 +99,9 @@ struct WriteResult {
     kNothing,
     kUnused,  // nobody has the file open who reads or maps it through the cache
     kInUse,   // somebody has: forgetting may wait for reads that wait for an answer
-  } stale = Stale::kNothing;
+  };
+  // Unless it is kNothing, Answered must be called when the kernel has forgotten them.
+  Stale stale = Stale::kNothing;
   bool mode_changed = false;  // setuid or setgid went, behind the kernel's back
 };
 
@@ -172,6 +174,11 @@ class Filesystem {
   // `flags` are those of this call: O_SYNC or O_DSYNC make it durable, as at opening.
   Result<WriteResult> Write(FileHandle handle, std::uint64_t offset, ByteSpan bytes,
                             const Caller& caller = {}, int flags = 0);
+  // Pages of a mapping, or of a cache that writes back, which the kernel writes when it likes.
+  // Bytes of direct writes that wait for Answered are left out: the pages were filled before.
+  Result<WriteResult> WritePages(FileHandle handle, std::uint64_t offset, ByteSpan bytes);
+  // The kernel holds nothing old any more of a write of these bytes by this handle.
+  void Answered(FileHandle handle, std::uint64_t offset, std::uint64_t length);
   // close(2) of one descriptor: the version cut, if anything was written.
   Status Flush(FileHandle handle);
   void Release(FileHandle handle);

@@ -60,6 +60,15 @@ Result<WriteResult> Filesystem::Write(FileHandle handle, std::uint64_t offset, B
   return impl_->files.Write(handle, offset, bytes, caller, flags);
 }
 
+Result<WriteResult> Filesystem::WritePages(FileHandle handle, std::uint64_t offset,
+                                           ByteSpan bytes) {
+  return impl_->files.WritePages(handle, offset, bytes);
+}
+
+void Filesystem::Answered(FileHandle handle, std::uint64_t offset, std::uint64_t length) {
+  impl_->files.Answered(handle, offset, length);
+}
+
 Status Filesystem::Flush(FileHandle handle) { return impl_->files.Flush(handle); }
 
 void Filesystem::Release(FileHandle handle) { impl_->files.Release(handle); }

@@ -50,7 +50,7 @@ Result<NamespaceOperations::Made> NamespaceOperations::Make(InodeId parent, std:
   if (handle == Handle::kOpen) {
     FileState& state = core_.states().Make(inode, attributes, lsn);
     state.handles = 1;
-    state.may_be_cached = false;
+    state.cached_opens = 0;
     state.without_capability = true;  // it has inherited access lists at most
   }
   return Made{inode, std::move(attributes)};
@@ -74,7 +74,7 @@ Result<NamespaceOperations::Made> NamespaceOperations::MakeNameless(InodeId pare
   ASSIGN_OR_RETURN(const Lsn lsn, core_.Commit(std::move(change)));
   FileState& state = core_.states().Make(inode, attributes, lsn);
   state.handles = 1;
-  state.may_be_cached = false;
+  state.cached_opens = 0;
   state.without_capability = true;
   state.linkable = true;
   return Made{inode, std::move(attributes)};

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -63,6 +64,8 @@ struct OpenFile {
   InodeId inode;
   int flags = 0;
   bool direct = false;  // as OpenResult's
+  // If it is: its inode's cached_opens when the kernel, opening it, forgot all it held; or nothing.
+  std::optional<std::uint64_t> forgot_at;
   Lsn at = kLsnNow;
   InodeAttributes past;  // unless at is kLsnNow
   bool IsPast() const { return at != kLsnNow; }

@@ -123,9 +123,11 @@ void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size,
            fuse_file_info* file) {
   Answer(req, "write", [&](Filesystem& filesystem) {
     // Pages that the kernel writes back are nobody's: it saw to setuid when they became dirty.
-    const Caller caller = file->writepage ? Caller() : CallerOf(req);
-    const auto written = filesystem.Write(FileHandle(file->fh), static_cast<std::uint64_t>(offset),
-                                          AsBytes({bytes, size}), caller, file->flags);
+    const FileHandle handle(file->fh);
+    const auto at = static_cast<std::uint64_t>(offset);
+    const auto written = file->writepage ? filesystem.WritePages(handle, at, AsBytes({bytes, size}))
+                                         : filesystem.Write(handle, at, AsBytes({bytes, size}),
+                                                            CallerOf(req), file->flags);
     if (!written.ok()) return ReplyError(req, written.error());
     OperationsContext& context = ContextOf(req);
     const StaleBytes stale{NodeId(node), offset, written->count};
@@ -133,13 +135,21 @@ void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size,
       fuse_reply_write(req, written->count);
       return;
     }
-    const auto answer = [req, stale, &context] {
-      const bool connected = context.forget(stale, [&] { fuse_reply_write(req, stale.length); });
+    const auto answer = [req, handle, at, stale, &context] {
+      const bool connected = context.forget(stale, [&] {
+        context.filesystem->Answered(handle, at, stale.length);
+        fuse_reply_write(req, stale.length);
+      });
       if (!connected) fuse_reply_none(req);
     };
     // A reader may come between, so one request at most waits here, and the others serve his.
     if (written->stale == WriteResult::Stale::kInUse || context.forgets_here.test_and_set()) {
-      context.later(answer);
+      try {
+        context.later(answer);
+      } catch (...) {  // no memory: the caller hears EIO
+        filesystem.Answered(handle, at, stale.length);
+        throw;
+      }
       return;
     }
     answer();

@@ -8,7 +8,7 @@
 namespace varve {
 
 bool FlushesBeforeDirectWrites(std::string_view release) {
-  constexpr std::pair kFirst{6, 12};
+  constexpr std::pair kFirst{6, 16};
   std::pair version{0, 0};
   const char* const end = release.data() + release.size();
   const auto major = std::from_chars(release.data(), end, version.first);

@@ -110,7 +110,7 @@ Status Batch::WriteEntries() {
 
 Status Batch::WriteListing(const std::vector<std::pair<std::uint64_t, Entry>>& gone,
                            std::vector<ListingRow>& come) {
-  // First everything that goes: two names may have exchanged their cookies.
+  // First everything that goes: a name that means something else now keeps its cookie.
   for (const auto& [parent, entry] : gone) {
     RETURN_IF_ERROR(
         database_.Run(kDeleteListing, parent, entry.cookie, std::string_view(entry.name)));

@@ -34,7 +34,8 @@ struct InodeAttributes {
   bool operator==(const InodeAttributes&) const = default;
 };
 
-// Position of an entry in its directory's listing; grows with each creation, never used again.
+// Position of a name in its directory's listing; grows with each creation, never used by another
+// name.
 using Cookie = std::uint64_t;
 
 struct Entry {

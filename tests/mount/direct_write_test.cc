@@ -96,6 +96,33 @@ TEST_F(DirectWriteTest, BesideAStoreIntoAMappingLosesNeither) {
   EXPECT_EQ(ReadFile(path), text);
 }
 
+TEST_F(DirectWriteTest, IsNotLostWhileAnotherStoresIntoTheSamePage) {
+  const std::string path = volume_ / "file";
+  WriteFile(path, std::string(4096, '-'));
+  // First the writer, so that he passes the cache by.
+  const UniqueFd writer(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const UniqueFd both(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  void* mapped = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, both.get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  const auto bytes = static_cast<volatile unsigned char*>(mapped);
+  std::atomic<bool> done = false;
+  std::thread storing([&] {
+    while (!done) bytes[0] = static_cast<unsigned char>(bytes[0] + 1);
+  });
+  int lost = 0;
+  for (int round = 0; round < 5000; ++round) {
+    const auto byte = static_cast<unsigned char>(round);
+    EXPECT_EQ(::pwrite(writer.get(), &byte, 1, 100), 1);
+    unsigned char read = 0;
+    EXPECT_EQ(::pread(both.get(), &read, 1, 100), 1);
+    lost += bytes[100] != byte || read != byte ? 1 : 0;
+  }
+  done = true;
+  storing.join();
+  EXPECT_EQ(lost, 0);
+  ::munmap(mapped, 4096);
+}
+
 TEST_F(DirectWriteTest, ByAnotherThanRootTakesSetuidAtOnce) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to write as somebody else";
   mount_options_ = "allow_other";

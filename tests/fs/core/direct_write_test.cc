@@ -85,6 +85,42 @@ TEST_F(DirectWrite, OfALargeFileKeepsTheRestOfItInTheCache) {
   fs().Release(writer.handle);
 }
 
+TEST_F(DirectWrite, IsNotUndoneByPagesFilledBeforeIt) {
+  VARVE_ASSERT_OK(Write("f", "--------"));
+  const OpenResult writer = OpenAs("f", O_WRONLY);
+  const OpenResult mapper = OpenAs("f", O_RDWR);
+  ASSERT_TRUE(writer.direct);
+  const auto write_pages = [&](std::string_view text) {
+    VARVE_ASSERT_OK(fs().WritePages(mapper.handle, 0, AsBytes(text)));
+  };
+  VARVE_ASSERT_OK(fs().Write(writer.handle, 2, AsBytes(std::string_view("WW"))));
+  VARVE_ASSERT_OK(fs().Write(writer.handle, 5, AsBytes(std::string_view("X"))));
+  write_pages("mm----mm");
+  EXPECT_EQ(ReadAt(mapper.handle, 0, 8), "mmWW-Xmm");
+  fs().Answered(writer.handle, 2, 2);
+  write_pages("nnnnnnnn");
+  EXPECT_EQ(ReadAt(mapper.handle, 0, 8), "nnnnnXnn");
+  fs().Answered(writer.handle, 5, 1);
+  write_pages("oooooooo");
+  EXPECT_EQ(ReadAt(mapper.handle, 0, 8), "oooooooo") << "pages filled afterwards count whole";
+  fs().Release(writer.handle);
+  fs().Release(mapper.handle);
+}
+
+TEST_F(DirectWrite, OfOneHandleIsStaleWhenTheKernelForgotForAnother) {
+  VARVE_ASSERT_OK(Write("f", "one"));
+  const OpenResult first = OpenAs("f", O_WRONLY);
+  const OpenResult reader = OpenAs("f", O_RDONLY);
+  fs().Release(reader.handle);
+  const OpenResult second = OpenAs("f", O_WRONLY);
+  EXPECT_FALSE(second.keep_cache);
+  // The second's opening may not have come to its end yet.
+  EXPECT_EQ(WriteTo(first.handle, "two").stale, Stale::kUnused);
+  EXPECT_EQ(WriteTo(second.handle, "two").stale, Stale::kNothing);
+  fs().Release(first.handle);
+  fs().Release(second.handle);
+}
+
 TEST_F(DirectWrite, TakesSetuidAndSaysSo) {
   VARVE_ASSERT_OK(Write("f", "one"));
   const OpenResult writer = OpenAs("f", O_WRONLY);
