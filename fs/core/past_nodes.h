@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <random>
 #include <string>
 #include <tuple>
 
@@ -46,6 +47,8 @@ class PastNodes {
   // kStale if the kernel does not know it.
   Result<PastNode> Find(NodeId id) const;
   std::size_t size() const;
+  // Of all ids given out by this object, and hardly of another's: ids begin anew with each mount.
+  std::uint32_t generation() const { return generation_; }
 
  private:
   struct Less {
@@ -61,6 +64,7 @@ class PastNodes {
     std::map<NodeId, Known> nodes;
     std::uint64_t next = 1;
   };
+  const std::uint32_t generation_ = std::random_device()();
   Synchronized<Table> table_;
 };
 

@@ -46,7 +46,7 @@ NodeAttributes PastTree::Acquire(const PastNode& node, const struct stat& stat) 
   // What `.snapshots` and `versions` list changes; "2h-ago" means something else each time; and
   // with kOwner it depends on who asks.
   const bool fixed = node.kind == PastNode::Kind::kThen;
-  return {nodes_.Acquire(node), stat, fixed};
+  return {nodes_.Acquire(node), stat, fixed, nodes_.generation()};
 }
 
 Result<NodeAttributes> PastTree::LookupSnapshots(InodeId directory, const Caller& caller) {

@@ -75,11 +75,18 @@ TEST_F(FileHandlesTest, AreGoodAfterTheKernelHasForgottenTheFile) {
 TEST_F(FileHandlesTest, OfThePastEndWithTheKernelsKnowledge) {
   if (::geteuid() != 0) GTEST_SKIP() << "opening by handle takes root";
   WriteFile(volume_ / "file", "then");
-  const std::string then = volume_ / (".snapshots/" + Now() + "/file");
+  WriteFile(volume_ / "other", "other");
+  const std::string moment = Now();
+  const std::string then = volume_ / (".snapshots/" + moment + "/file");
   WriteFile(volume_ / "file", "now");
   ASSERT_EQ(ReadFile(then), "then");
   const Handle handle = HandleOf(then);
+  EXPECT_EQ(ReadAll(OpenHandle(handle)), "then");
   Remount();
+  EXPECT_FALSE(OpenHandle(handle));
+  EXPECT_EQ(errno, ESTALE);
+  // Numbers of the past begin anew: another file may have this one now.
+  EXPECT_EQ(ReadFile(volume_ / (".snapshots/" + moment + "/other")), "other");
   EXPECT_FALSE(OpenHandle(handle));
   EXPECT_EQ(errno, ESTALE);
 }
