@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <string>
+#include <system_error>
 
 namespace varve {
 namespace {
@@ -79,6 +80,15 @@ void RequestLoop::StartThread() {
                      ("fuse-" + std::to_string(threads_.size())).c_str());
 }
 
+bool RequestLoop::TryStartThread() {
+  try {
+    StartThread();
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
+
 bool RequestLoop::BeginWaiting() {
   std::unique_lock lock(mutex_);
   ++beside_;
@@ -96,14 +106,15 @@ void RequestLoop::EndWaiting() {
   if (beside_ > 0) {
     place_.notify_one();
   } else if (threads_.size() < max_threads_) {
-    StartThread();
+    TryStartThread();
   }
 }
 
 void RequestLoop::Greeted() {
   const std::lock_guard lock(mutex_);
   greeted_ = true;
-  while (!over_ && threads_.size() < std::min(max_threads_, kMostWaiting)) StartThread();
+  while (!over_ && threads_.size() < std::min(max_threads_, kMostWaiting) && TryStartThread()) {
+  }
 }
 
 void RequestLoop::Serve() {

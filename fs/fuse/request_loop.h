@@ -10,15 +10,20 @@
 #include <thread>
 #include <vector>
 
+#include "store/base/check.h"
+
 struct fuse_session;
 
 namespace varve {
 
 class RequestLoop {
  public:
-  // At most `max_threads` (at least 1) requests are served at once. The session must outlive this.
+  // At most `max_threads` requests are served at once: 2 at least, for one may wait until the
+  // kernel has forgotten pages that another fills. The session must outlive this.
   RequestLoop(fuse_session* session, std::uint32_t max_threads)
-      : session_(session), max_threads_(max_threads) {}
+      : session_(session), max_threads_(max_threads) {
+    CHECK(max_threads >= 2, "one thread can wait for itself");
+  }
 
   // Serves until the mount is gone, Stop is called or the kernel's device fails; all requests taken
   // have been answered when it returns, and all threads ended. 0, or -errno of the device.
@@ -35,6 +40,8 @@ class RequestLoop {
   void Greeted();
   void Finish(int result);
   void StartThread();  // under mutex_
+  // Where the system has no thread to give, those that are there go on. Under mutex_.
+  bool TryStartThread();
 
   fuse_session* const session_;
   const std::uint32_t max_threads_;
