@@ -80,7 +80,8 @@ struct FuseSession::Impl {
   std::condition_variable changed;
   // Under mutex.
   bool mounted = false;
-  bool finished = false;
+  bool ending = false;    // nothing more is notified, while requests are still served
+  bool finished = false;  // nor are those
   bool stopping = false;
   bool greeted = false;
   bool closing = false;                     // the threads below shall end
@@ -93,7 +94,7 @@ struct FuseSession::Impl {
   void Greeted(const std::function<void()>& on_ready);
   void InvalidateNow(const Invalidations& invalidations);
   bool ForgetBytes(const StaleBytes& stale, const std::function<void()>& answer);
-  // Runs `notify` unless the connection has ended; false: it has.
+  // Runs `notify` unless the connection ends or has ended; false: it does.
   bool WhileConnected(const std::function<void()>& notify);
   void Notify(const Invalidations& invalidations);
   void NotifyNode(NodeId node, off_t offset, off_t length);
@@ -106,13 +107,13 @@ bool FuseSession::Impl::WhileConnected(const std::function<void()>& notify) {
   {
     // After the end there is no kernel to tell, and the descriptor may be somebody else's.
     std::lock_guard lock(mutex);
-    if (finished) return false;
+    if (ending || finished) return false;
     ++notifying;
   }
   notify();
   std::lock_guard lock(mutex);
   --notifying;
-  if (finished) changed.notify_all();
+  if (ending || finished) changed.notify_all();
   return true;
 }
 
@@ -300,6 +301,12 @@ void FuseSession::Stop() {
   impl_->options.log(unmounted.error().message() + "; detaching it");
   const Status detached = Unmount(impl_->mountpoint, UnmountMode::kDetach);
   if (!detached.ok()) impl_->options.log(detached.error().message());
+  {
+    // A notification waits for reads, and they for the threads that are about to end.
+    std::unique_lock lock(impl_->mutex);
+    impl_->ending = true;
+    impl_->changed.wait_for(lock, kNotifyPatience, [&] { return impl_->notifying == 0; });
+  }
   impl_->loop->Stop();
 }
 
