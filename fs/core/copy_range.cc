@@ -61,6 +61,7 @@ Result<std::uint64_t> FileOperations::CopyBytes(const FileRange& from, const Fil
   // What the kernel has cached of the target it drops by itself, after the answer.
   ASSIGN_OR_RETURN(const WriteResult written,
                    Write(to.file, to.offset, ByteSpan(bytes).first(count), Caller(), 0));
+  RETURN_IF_ERROR(written.status);
   return std::uint64_t{written.count};
 }
 

@@ -103,6 +103,9 @@ struct WriteResult {
   // Unless it is kNothing, Answered must be called when the kernel has forgotten them.
   Stale stale = Stale::kNothing;
   bool mode_changed = false;  // setuid or setgid went, behind the kernel's back
+  // Not ok, with something stale: the bytes are there to be read, and could not be made durable.
+  // Without anything stale that is the result itself.
+  Status status;
 };
 
 // What the kernel must forget after a rollback; called without locks held.

@@ -135,25 +135,30 @@ void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size,
       fuse_reply_write(req, written->count);
       return;
     }
-    const auto answer = [req, handle, at, stale, &context] {
+    const int failed = written->status.ok() ? 0 : ErrnoOf(written->status.error());
+    const auto answer = [req, handle, at, stale, failed, &context] {
       const bool connected = context.forget(stale, [&] {
         context.filesystem->Answered(handle, at, stale.length);
-        fuse_reply_write(req, stale.length);
+        if (failed != 0) {
+          fuse_reply_err(req, failed);
+        } else {
+          fuse_reply_write(req, stale.length);
+        }
       });
       if (!connected) fuse_reply_none(req);
     };
     // A reader may come between, so one request at most waits here, and the others serve his.
-    if (written->stale == WriteResult::Stale::kInUse || context.forgets_here.test_and_set()) {
-      try {
-        context.later(answer);
-      } catch (...) {  // no memory: the caller hears EIO
-        filesystem.Answered(handle, at, stale.length);
-        throw;
-      }
+    if (written->stale != WriteResult::Stale::kInUse && !context.forgets_here.test_and_set()) {
+      answer();
+      context.forgets_here.clear();
       return;
     }
-    answer();
-    context.forgets_here.clear();
+    try {
+      context.later(answer);
+    } catch (...) {  // no memory: the caller hears EIO
+      filesystem.Answered(handle, at, stale.length);
+      throw;
+    }
   });
 }
 

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
@@ -121,6 +123,33 @@ TEST_F(DirectWriteTest, IsNotLostWhileAnotherStoresIntoTheSamePage) {
   storing.join();
   EXPECT_EQ(lost, 0);
   ::munmap(mapped, 4096);
+}
+
+TEST_F(DirectWriteTest, UnderWayBesideReadersDoesNotHoldUpTheEnd) {
+  for (int round = 0; round < 4; ++round) {
+    const std::string path = volume_ / "file";
+    WriteFile(path, std::string(64 * 1024, '-'));
+    UniqueFd writer(::open(path.c_str(), O_WRONLY | O_DSYNC | O_CLOEXEC));
+    UniqueFd reader(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Each ends when the mount does.
+    std::thread writing([&] {
+      while (::pwrite(writer.get(), "w", 1, 100) == 1) {
+      }
+    });
+    std::thread reading([&] {
+      char byte = 0;
+      while (::pread(reader.get(), &byte, 1, 100) == 1) {
+        ::posix_fadvise(reader.get(), 0, 0, POSIX_FADV_DONTNEED);
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_EQ(volume_.EndDaemon(SIGTERM), 0);
+    writing.join();
+    reading.join();
+    writer.Reset();
+    reader.Reset();
+    MountIt();
+  }
 }
 
 TEST_F(DirectWriteTest, ByAnotherThanRootTakesSetuidAtOnce) {

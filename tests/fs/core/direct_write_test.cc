@@ -121,6 +121,22 @@ TEST_F(DirectWrite, OfOneHandleIsStaleWhenTheKernelForgotForAnother) {
   fs().Release(second.handle);
 }
 
+TEST_F(DirectWrite, ThatCouldNotBeMadeDurableIsStillStale) {
+  VARVE_ASSERT_OK(Write("f", "one"));
+  VARVE_ASSERT_OK(volume().SyncAll());
+  const OpenResult writer = OpenAs("f", O_WRONLY);
+  const OpenResult reader = OpenAs("f", O_RDONLY);
+  for (int disk = 0; disk < 4; ++disk) disks_.LoseDisk(disk);  // two copies are not enough
+  const Result<WriteResult> written =
+      fs().Write(writer.handle, 0, AsBytes(std::string_view("two")), caller_, O_DSYNC);
+  VARVE_ASSERT_OK(written);
+  EXPECT_FALSE(written->status.ok());
+  EXPECT_EQ(written->stale, Stale::kInUse) << "what is read here is \"two\", so \"one\" must go";
+  fs().Answered(writer.handle, 0, 3);
+  fs().Release(writer.handle);
+  fs().Release(reader.handle);
+}
+
 TEST_F(DirectWrite, TakesSetuidAndSaysSo) {
   VARVE_ASSERT_OK(Write("f", "one"));
   const OpenResult writer = OpenAs("f", O_WRONLY);
