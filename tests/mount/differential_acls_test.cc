@@ -105,10 +105,10 @@ TEST_F(AclsDifferentialTest, WhatIsMadeInheritsTheDefaultList) {
                                                        {"group", Long({5, 0, 7, 3, 6, 2})}};
   for (const auto& [name, list] : lists) {
     for (const mode_t umask : {0, 027, 0777}) {
-      CompareStory(fmt::format("{} under {:o}", name, umask), [&, &list = list](Transcript& story) {
+      CompareStory(fmt::format("{} under {:o}", name, umask), [&, &acl = list](Transcript& story) {
         ::mkdir("dir", 02775);
         ::chmod("dir", 02775);
-        story.Tell("default", PutAcl("dir", kDefault, list));
+        story.Tell("default", PutAcl("dir", kDefault, acl));
         const mode_t before = ::umask(umask);
         for (const mode_t mode : {0, 0600, 0666, 0777, 07777}) {
           const std::string at = fmt::format("dir/{:o}", mode);
@@ -140,14 +140,14 @@ TEST_F(AclsDifferentialTest, ListsSayWhoMay) {
       {"group", Long({0, 0, 0, 6, 7, 0})},       {"others", Long({0, 0, 0, 0, 7, 7})},
       {"owner alone", Long({7, 0, 0, 0, 0, 0})}, {"all", Long({7, 7, 7, 7, 7, 7})}};
   for (const auto& [name, list] : lists) {
-    CompareStory(name, [&, &list = list](Transcript& story) {
+    CompareStory(name, [&, &acl = list](Transcript& story) {
       Touch("file", 0600);
       ::mkdir("dir", 0700);
       Touch("dir/inside", 0644);
       for (const uid_t owner : {uid_t{0}, Owner().uid}) {
         for (const char* path : {"file", "dir"}) {
           EXPECT_EQ(::chown(path, owner, 0), 0);
-          story.Tell(path, PutAcl(path, kAccess, list));
+          story.Tell(path, PutAcl(path, kAccess, acl));
         }
         for (const User& user : AllUsers()) {
           const auto tell = [&](const std::string& what, const std::function<long()>& call) {
@@ -163,8 +163,8 @@ TEST_F(AclsDifferentialTest, ListsSayWhoMay) {
             if (made == 0) ::rmdir("dir/new");
             return made;
           });
-          tell("put a list", [&list] { return PutAcl("file", kAccess, list); });
-          tell("put a default list", [&list] { return PutAcl("dir", kDefault, list); });
+          tell("put a list", [&acl] { return PutAcl("file", kAccess, acl); });
+          tell("put a default list", [&acl] { return PutAcl("dir", kDefault, acl); });
           tell("remove a default list", [] { return ::removexattr("dir", kDefault); });
         }
       }

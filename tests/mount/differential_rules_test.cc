@@ -143,12 +143,12 @@ TEST_F(RulesDifferentialTest, ReadingMovesTheAtimeAsRelatimeSays) {
       {"in the future", {timespec{4'000'000'000, 1}, timespec{1'000'000'000, 1}}},
   };
   for (const auto& [name, times] : ages) {
-    CompareStory("atime " + name, [&times = times](Transcript& story) {
+    CompareStory("atime " + name, [&both = times](Transcript& story) {
       const UniqueFd fd = OpenFile("file", O_RDWR | O_CREAT);
       WriteText(fd.get(), "contents", 0);
       ::mkdir("dir", 0755);
-      ::utimensat(AT_FDCWD, "file", times.data(), 0);
-      ::utimensat(AT_FDCWD, "dir", times.data(), 0);
+      ::utimensat(AT_FDCWD, "file", both.data(), 0);
+      ::utimensat(AT_FDCWD, "dir", both.data(), 0);
       story.Tell("opened", Look("file"));
       ReadText(fd.get(), 8, 0);
       story.Tell("read", Look("file"));
