@@ -67,8 +67,7 @@ Result<NodeAttributes> Core::Describe(InodeId inode, const InodeAttributes& attr
   // writes faster than this counts gets a number that was never quite true.
   for (int attempt = 0; attempt < kCountAttempts; ++attempt) {
     const DirtyRanges dirty = LookAtDirty(inode);
-    RETURN_IF_ERROR(
-        CountBlocks(volume_.Now(), attributes, node.stat, dirty.ranges, dirty.last_change));
+    RETURN_IF_ERROR(CountBlocks(volume_.Now(), attributes, node.stat, dirty.ranges));
     if (LookAtDirty(inode).last_change == dirty.last_change) break;
   }
   return node;
@@ -82,9 +81,9 @@ Core::DirtyRanges Core::LookAtDirty(InodeId inode) {
 }
 
 Status Core::CountBlocks(const View& view, const InodeAttributes& attributes, struct stat& stat,
-                         std::span<const View::ByteRange> dirty, Lsn last_change) {
+                         std::span<const View::ByteRange> dirty) {
   if (!S_ISREG(attributes.mode) || !attributes.sparse) return {};
-  ASSIGN_OR_RETURN(std::uint64_t data, data_counts_.Of(view, attributes, last_change));
+  ASSIGN_OR_RETURN(std::uint64_t data, data_counts_.Of(view, attributes));
   ASSIGN_OR_RETURN(const std::uint64_t more, view.CountHoles(attributes.body, dirty));
   data += more;
   stat.st_blocks = BlocksOf(std::min(data, attributes.size));
@@ -194,7 +193,9 @@ Result<Lsn> Core::Commit(Change change) {
   if (kept != nullptr) {
     KeepXattrs(*kept, change);
   } else {
+    const std::vector<BodyId> bodies = DataCounts::ChangedBy(change);
     ASSIGN_OR_RETURN(lsn, volume_.Commit(std::move(change)));
+    data_counts_.Forget(bodies);
   }
   for (const InodeId inode : told) read_times_.Forget(inode);
   for (auto& [state, attributes] : changed) {
@@ -259,11 +260,16 @@ Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {
 
 Result<Lsn> Core::CommitDirty(FileState& state, Change change) {
   const std::uint64_t bytes_before = state.buffer.bytes();
+  const BodyId body = state.attributes.body;
+  std::optional<std::uint64_t> data;
+  if (state.attributes.sparse && DataCounts::ChangedBy(change).empty()) {
+    data = data_counts_.With(volume_.Now(), body, state.buffer.Ranges());
+  }
   const std::vector<WriteChunkPieces> chunks = state.buffer.Take();
   std::vector<Operation> operations;
   operations.reserve(chunks.size() + change.operations.size());
   for (const WriteChunkPieces& chunk : chunks) {
-    operations.push_back(WriteChunk{state.attributes.body, chunk.chunk, chunk.pieces});
+    operations.push_back(WriteChunk{body, chunk.chunk, chunk.pieces});
   }
   std::move(change.operations.begin(), change.operations.end(), std::back_inserter(operations));
   change.operations = std::move(operations);
@@ -272,6 +278,7 @@ Result<Lsn> Core::CommitDirty(FileState& state, Change change) {
     state.buffer.Restore(chunks);
     return lsn;
   }
+  if (data) data_counts_.Set(body, *data);
   SetDirtyMark(state, bytes_before);
   return lsn;
 }

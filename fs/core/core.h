@@ -69,10 +69,10 @@ class Core {
   // --- Without locks and gates ---
   // What stat(2) says of a node of the present.
   Result<NodeAttributes> Describe(InodeId inode, const InodeAttributes& attributes);
-  // Sets the blocks of `stat`, a file of that view: data only, holes take none. `dirty` and
-  // `last_change` are those of a file that is open in the present.
+  // Sets the blocks of `stat`, a file of that view: data only, holes take none. `dirty` is what the
+  // file has beside the view, in order.
   Status CountBlocks(const View& view, const InodeAttributes& attributes, struct stat& stat,
-                     std::span<const View::ByteRange> dirty = {}, Lsn last_change = Lsn{});
+                     std::span<const View::ByteRange> dirty = {});
 
   // --- Under the exclusive locks of all inodes that are put or removed, inside the writers' gate
   // ---

@@ -2,18 +2,75 @@
 
 namespace varve {
 
-Result<std::uint64_t> DataCounts::Of(const View& view, const InodeAttributes& attributes,
-                                     Lsn last_change) {
-  const Key key{attributes.body, attributes.size, attributes.ctime_ns, last_change};
+Result<std::uint64_t> DataCounts::Of(const View& view, const InodeAttributes& attributes) {
+  if (view.IsNow()) return OfPresent(view, attributes.body);
+  const Key key{attributes.body, attributes.size, attributes.ctime_ns};
   {
-    auto counts = counts_.Lock();
-    if (const auto known = counts->find(key); known != counts->end()) return known->second;
+    auto past = past_.Lock();
+    if (const auto known = past->find(key); known != past->end()) return known->second;
   }
   ASSIGN_OR_RETURN(const std::uint64_t bytes, view.CountData(attributes.body, attributes.size));
-  auto counts = counts_.Lock();
-  if (counts->size() >= kMost) counts->clear();
-  counts->emplace(key, bytes);
+  auto past = past_.Lock();
+  if (past->size() >= kMost) past->clear();
+  past->emplace(key, bytes);
   return bytes;
+}
+
+Result<std::uint64_t> DataCounts::OfPresent(const View& now, BodyId body) {
+  std::uint64_t ticket = 0;
+  {
+    auto present = present_.Lock();
+    if (present->counts.size() >= kMost) present->counts.clear();
+    Count& count = present->counts[body];
+    if (count.bytes) return *count.bytes;
+    ticket = count.ticket = ++present->last_ticket;
+  }
+  // To the end, wherever that is by now: what is kept is no answer to one caller alone.
+  ASSIGN_OR_RETURN(const std::uint64_t bytes, now.CountData(body, kMaxFileBytes));
+  auto present = present_.Lock();
+  const auto found = present->counts.find(body);
+  if (found != present->counts.end() && found->second.ticket == ticket) found->second.bytes = bytes;
+  return bytes;
+}
+
+std::optional<std::uint64_t> DataCounts::With(const View& now, BodyId body,
+                                              std::span<const View::ByteRange> ranges) const {
+  if (ranges.size() > kMostRanges) return std::nullopt;
+  std::uint64_t before = 0;
+  {
+    auto present = present_.Lock();
+    const auto found = present->counts.find(body);
+    if (found == present->counts.end() || !found->second.bytes) return std::nullopt;
+    before = *found->second.bytes;
+  }
+  const Result<std::uint64_t> more = now.CountHoles(body, ranges);
+  if (!more.ok()) return std::nullopt;
+  return before + *more;
+}
+
+std::vector<BodyId> DataCounts::ChangedBy(const Change& change) {
+  std::vector<BodyId> bodies;
+  const auto add = [&bodies](BodyId body) {
+    if (bodies.empty() || bodies.back() != body) bodies.push_back(body);
+  };
+  for (const Operation& operation : change.operations) {
+    if (const auto* write = std::get_if<WriteChunk>(&operation)) add(write->body);
+    if (const auto* put = std::get_if<PutChunk>(&operation)) add(put->body);
+    if (const auto* cut = std::get_if<CutChunks>(&operation)) add(cut->body);
+    if (const auto* clone = std::get_if<CloneChunks>(&operation)) add(clone->to);
+  }
+  return bodies;
+}
+
+void DataCounts::Forget(std::span<const BodyId> bodies) {
+  if (bodies.empty()) return;
+  auto present = present_.Lock();
+  for (const BodyId body : bodies) present->counts.erase(body);
+}
+
+void DataCounts::Set(BodyId body, std::uint64_t bytes) {
+  auto present = present_.Lock();
+  present->counts[body] = {++present->last_ticket, bytes};
 }
 
 }  // namespace varve
