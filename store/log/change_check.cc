@@ -167,6 +167,9 @@ Status CheckExtentRef(const ExtentRef& ref) {
     default:
       return CorruptExtent(ref, "unknown codec");
   }
+  if (ref.in_blocks && ref.codec != Codec::kNone) {
+    return CorruptExtent(ref, "blocks of what is compressed");
+  }
   std::uint64_t end = std::uint64_t{ref.fragment_offset} + ref.stored_bytes;
   if (end > kMaxFragmentBytes - kFragmentHeaderBytes)
     return CorruptExtent(ref, "past its fragment");

@@ -13,6 +13,8 @@ namespace {
 // In the byte that holds an extent's column the upper two bits are its codec.
 constexpr unsigned kColumnBits = 6;
 constexpr std::uint8_t kColumnMask = (1u << kColumnBits) - 1;
+// Beside the codecs: none, and a checksum in blocks.
+constexpr std::uint8_t kInBlocks = 2;
 
 // A piece begins with a varint: the gap since the piece before it, above these two bits.
 constexpr std::uint64_t kHasRawOffset = 1;  // otherwise it begins with the extent's first byte
@@ -34,22 +36,73 @@ void Append(Piece piece, Holes holes, PieceList& out) {
   if (holes == Holes::kDrop && piece.IsHole()) return;
   if (!out.empty() && Continues(out.back(), piece)) {
     out.back().length += piece.length;
+    out.back().extent.blocks.Add(piece.extent.blocks);
   } else {
     out.push_back(std::move(piece));
   }
 }
 
+void DecodeBlocks(Decoder& in, BlockChecksums& blocks) {
+  blocks.known = in.U16();
+  for (std::size_t b = 0; b < kMaxExtentBlocks; ++b) {
+    if ((blocks.known & 1u << b) != 0) blocks.values[b] = in.U32();
+  }
+}
+
 }  // namespace
+
+bool BlockChecksums::Cover(std::uint32_t from, std::uint32_t to) const {
+  for (std::size_t b = from / kChecksumBlockBytes; b * kChecksumBlockBytes < to; ++b) {
+    if ((known & 1u << b) == 0) return false;
+  }
+  return true;
+}
+
+BlockChecksums BlockChecksums::Of(std::uint32_t from, std::uint32_t to) const {
+  BlockChecksums some;
+  for (std::size_t b = from / kChecksumBlockBytes; b * kChecksumBlockBytes < to; ++b) {
+    some.known = static_cast<std::uint16_t>(some.known | (known & 1u << b));
+    some.values[b] = values[b];
+  }
+  return some;
+}
+
+void BlockChecksums::Add(const BlockChecksums& more) {
+  for (std::size_t b = 0; b < values.size(); ++b) {
+    if ((more.known & 1u << b) != 0) values[b] = more.values[b];
+  }
+  known |= more.known;
+}
+
+bool IsIntact(const ExtentRef& extent, ByteSpan stored) {
+  return extent.checksum == (extent.in_blocks ? BlockwiseChecksum(stored) : Checksum(stored));
+}
+
+bool AreIntact(const BlockChecksums& blocks, std::uint32_t from, ByteSpan bytes) {
+  for (std::size_t b = from / kChecksumBlockBytes; !bytes.empty(); ++b) {
+    const ByteSpan block = bytes.first(std::min(kChecksumBlockBytes, bytes.size()));
+    CHECK((blocks.known & 1u << b) != 0, "a block whose checksum is known");
+    if (static_cast<std::uint32_t>(Checksum(block)) != blocks.values[b]) return false;
+    bytes = bytes.subspan(block.size());
+  }
+  return true;
+}
 
 void EncodeExtentRef(const ExtentRef& ref, Encoder& out) {
   CHECK(ref.column <= kColumnMask, "extent column out of range");
-  const auto codec = static_cast<std::uint8_t>(ref.codec);
+  CHECK(!ref.in_blocks || ref.codec == Codec::kNone, "only what is stored as it is has blocks");
+  const auto codec = ref.in_blocks ? kInBlocks : static_cast<std::uint8_t>(ref.codec);
   out.Varint(ref.stripe.value);
   out.U8(static_cast<std::uint8_t>(ref.column | codec << kColumnBits));
   out.Varint(ref.fragment_offset);
   out.Varint(ref.raw_bytes);
   if (ref.codec != Codec::kNone) out.Varint(ref.stored_bytes);
   out.U64(ref.checksum);
+  if (!ref.in_blocks) return;
+  out.U16(ref.blocks.known);
+  for (std::size_t b = 0; b < kMaxExtentBlocks; ++b) {
+    if ((ref.blocks.known & 1u << b) != 0) out.U32(ref.blocks.values[b]);
+  }
 }
 
 Result<ExtentRef> DecodeExtentRef(Decoder& in) {
@@ -60,10 +113,14 @@ Result<ExtentRef> DecodeExtentRef(Decoder& in) {
   const std::uint64_t fragment_offset = in.Varint();
   const std::uint64_t raw_bytes = in.Varint();
   const unsigned codec = column_and_codec >> kColumnBits;
-  if (codec > static_cast<unsigned>(Codec::kLz4)) return Corrupt("extent: unknown codec");
-  ref.codec = static_cast<Codec>(codec);
+  ref.in_blocks = codec == kInBlocks;
+  if (!ref.in_blocks) {
+    if (codec > static_cast<unsigned>(Codec::kLz4)) return Corrupt("extent: unknown codec");
+    ref.codec = static_cast<Codec>(codec);
+  }
   const std::uint64_t stored_bytes = ref.codec == Codec::kNone ? raw_bytes : in.Varint();
   ref.checksum = in.U64();
+  if (ref.in_blocks) DecodeBlocks(in, ref.blocks);
   if (!in.ok()) return Corrupt("extent: cut short");
   if (!ref.stripe) return Corrupt("extent: no stripe");
   if (ref.column >= kMaxData) return Corrupt("extent: column out of range");
@@ -74,6 +131,9 @@ Result<ExtentRef> DecodeExtentRef(Decoder& in) {
   constexpr std::uint64_t kLongestPayload = kMaxFragmentBytes - kFragmentHeaderBytes;
   if (fragment_offset > kLongestPayload || fragment_offset + stored_bytes > kLongestPayload) {
     return Corrupt("extent: reaches past its fragment");
+  }
+  if (ref.blocks.known >> (raw_bytes + kChecksumBlockBytes - 1) / kChecksumBlockBytes != 0) {
+    return Corrupt("extent: a block past its end");
   }
   ref.fragment_offset = static_cast<std::uint32_t>(fragment_offset);
   ref.raw_bytes = static_cast<std::uint32_t>(raw_bytes);
@@ -134,7 +194,9 @@ void EncodePieces(const PieceList& pieces, Encoder& out) {
     out.Varint(head);
     if (piece.raw_offset != 0) out.Varint(piece.raw_offset);
     if (!whole_tail) out.Varint(piece.length);
-    EncodeExtentRef(piece.extent, out);
+    ExtentRef extent = piece.extent;
+    extent.blocks = extent.blocks.Of(piece.raw_offset, piece.raw_offset + piece.length);
+    EncodeExtentRef(extent, out);
     end = piece.end();
   }
 }

@@ -2,6 +2,7 @@
 // extents, extents lie in stripes.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -12,6 +13,7 @@
 
 #include "store/base/bytes.h"
 #include "store/base/ids.h"
+#include "store/codec/checksum.h"
 #include "store/codec/compression.h"
 
 namespace varve {
@@ -22,6 +24,20 @@ inline constexpr std::uint32_t kChunkBytes = 64 * 1024;
 using ChunkIndex = std::uint64_t;  // offset / kChunkBytes
 inline constexpr ChunkIndex kNoChunk = std::numeric_limits<ChunkIndex>::max();
 
+// What is known of the checksums of an extent's blocks: bit b of `known` says that values[b] is the
+// lower half of block b's. The others are zero.
+inline constexpr std::size_t kMaxExtentBlocks = kChunkBytes / kChecksumBlockBytes;
+struct BlockChecksums {
+  std::uint16_t known = 0;
+  std::array<std::uint32_t, kMaxExtentBlocks> values{};
+  bool operator==(const BlockChecksums&) const = default;
+
+  // Of the blocks that hold any of the bytes [from, to): is each known; what is known of them.
+  bool Cover(std::uint32_t from, std::uint32_t to) const;
+  BlockChecksums Of(std::uint32_t from, std::uint32_t to) const;
+  void Add(const BlockChecksums& more);
+};
+
 // Bytes at rest: whole in one column of one stripe.
 struct ExtentRef {
   StripeId stripe;
@@ -30,11 +46,28 @@ struct ExtentRef {
   std::uint32_t stored_bytes = 0;     // as stored, after compression
   std::uint32_t raw_bytes = 0;        // 1..kChunkBytes
   Codec codec = Codec::kNone;
-  std::uint64_t checksum = 0;  // of the stored bytes
-  bool operator==(const ExtentRef&) const = default;
+  // Of the stored bytes: Checksum, or BlockwiseChecksum if `in_blocks` (stored as they are, no
+  // codec).
+  std::uint64_t checksum = 0;
+  bool in_blocks = false;
+  BlockChecksums blocks;
+
+  // The same bytes at the same place, however many of its blocks are known to either.
+  friend bool operator==(const ExtentRef& a, const ExtentRef& b) {
+    return a.stripe == b.stripe && a.column == b.column && a.fragment_offset == b.fragment_offset &&
+           a.stored_bytes == b.stored_bytes && a.raw_bytes == b.raw_bytes && a.codec == b.codec &&
+           a.checksum == b.checksum && a.in_blocks == b.in_blocks;
+  }
 };
 
-// The on-disk form of a reference, about 24 bytes. Decode checks every bound; kCorrupt otherwise.
+// Whether `stored`, all of the extent's stored bytes, are what its checksum says.
+bool IsIntact(const ExtentRef& extent, ByteSpan stored);
+// Whether `bytes`, whole blocks of which the first begins at `from`, are what their own checksums
+// say, which must be known.
+bool AreIntact(const BlockChecksums& blocks, std::uint32_t from, ByteSpan bytes);
+
+// The on-disk form of a reference, about 24 bytes, with four more a block whose checksum is known.
+// Decode checks every bound; kCorrupt otherwise.
 void EncodeExtentRef(const ExtentRef& ref, Encoder& out);
 Result<ExtentRef> DecodeExtentRef(Decoder& in);
 

@@ -55,7 +55,15 @@ StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor
   extent.raw_bytes = static_cast<std::uint32_t>(raw.size());
   extent.codec = compressor.Compress(raw, extent.compressed);
   extent.stored = extent.codec == Codec::kNone ? raw : ByteSpan(extent.compressed);
-  extent.checksum = Checksum(extent.stored);
+  // Of less, a part is as good as the whole.
+  extent.in_blocks = extent.codec == Codec::kNone && raw.size() > kChecksumBlockBytes;
+  if (extent.in_blocks) {
+    extent.checksum = BlockwiseChecksum(raw, extent.blocks.values);
+    const std::size_t blocks = (raw.size() + kChecksumBlockBytes - 1) / kChecksumBlockBytes;
+    extent.blocks.known = static_cast<std::uint16_t>((1u << blocks) - 1);
+  } else {
+    extent.checksum = Checksum(extent.stored);
+  }
   return extent;
 }
 

@@ -37,7 +37,9 @@ struct StoredExtent {
   Codec codec = Codec::kNone;
   ByteVector compressed;
   ByteSpan stored;
-  std::uint64_t checksum = 0;  // of `stored`
+  std::uint64_t checksum = 0;  // of `stored`, in blocks or not
+  bool in_blocks = false;
+  BlockChecksums blocks;
 };
 StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor);
 

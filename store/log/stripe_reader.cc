@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <optional>
 #include <unordered_set>
 
@@ -52,8 +53,11 @@ struct StripeReader::Impl {
   ColumnReader columns;
   StripeImages images;  // of stripes that lack data columns, while they are read in long runs
 
+  Result<std::shared_ptr<const StripeLocation>> Locate(const ExtentRef& extent);
   Status ReadStored(const StripeLocation& location, const ExtentRef& extent,
                     MutableByteSpan stored);
+  Status ReadBlocks(const StripeLocation& location, const ExtentRef& extent, std::uint32_t from,
+                    MutableByteSpan blocks);
   Result<StripeImage> LoadImage(const StripeLocation& location);
   Result<ByteSpan> ReadPages(const StripeLocation& location, int column, std::size_t from,
                              std::size_t to, std::shared_ptr<const StripeImage>& image);
@@ -72,7 +76,7 @@ Status StripeReader::Impl::ReadStored(const StripeLocation& location, const Exte
   Status direct = columns.ReadRange(location, extent.column,
                                     kFragmentHeaderBytes + extent.fragment_offset, stored);
   if (direct.ok()) {
-    if (Checksum(stored) == extent.checksum) return {};
+    if (IsIntact(extent, stored)) return {};
     direct = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
   }
   Result<ByteVector> decoded = DecodeRange(location, extent);
@@ -84,6 +88,23 @@ Status StripeReader::Impl::ReadStored(const StripeLocation& location, const Exte
   }
   if (!decoded.ok()) return decoded.error();
   std::copy(decoded->begin(), decoded->end(), stored.begin());
+  return {};
+}
+
+// Whole blocks from `from` on, verified: read, or decoded from the same range of k others. Where
+// neither is what the blocks' checksums say, the extent must be read whole.
+Status StripeReader::Impl::ReadBlocks(const StripeLocation& location, const ExtentRef& extent,
+                                      std::uint32_t from, MutableByteSpan blocks) {
+  const std::uint64_t offset = kFragmentHeaderBytes + extent.fragment_offset + from;
+  Status direct = columns.ReadRange(location, extent.column, offset, blocks);
+  if (direct.ok()) {
+    if (AreIntact(extent.blocks, from, blocks)) return {};
+    direct = Error(ErrorCode::kCorrupt, "a block of an extent in it fails its checksum");
+  }
+  const Result<ByteVector> decoded = DecodeOthers(location, extent.column, offset, blocks.size());
+  if (!decoded.ok() || !AreIntact(extent.blocks, from, *decoded)) return direct;
+  columns.Report(location, extent.column, direct.error());
+  std::ranges::copy(*decoded, blocks.begin());
   return {};
 }
 
@@ -113,7 +134,7 @@ Result<ByteVector> StripeReader::Impl::DecodeRange(const StripeLocation& locatio
   ASSIGN_OR_RETURN(ByteVector result, DecodeOthers(location, extent.column,
                                                    kFragmentHeaderBytes + extent.fragment_offset,
                                                    extent.stored_bytes));
-  if (Checksum(result) == extent.checksum) return result;
+  if (IsIntact(extent, result)) return result;
   return Error(ErrorCode::kCorrupt, "the decoded range fails the extent's checksum");
 }
 
@@ -140,7 +161,7 @@ Result<ByteVector> StripeReader::Impl::DecodeVerified(const StripeLocation& loca
   }
   if ((verified & ColumnBit(extent.column)) != 0) {
     ByteVector& own = ranges.at(extent.column);
-    if (Checksum(own) == extent.checksum) return std::move(own);
+    if (IsIntact(extent, own)) return std::move(own);
     return Error(ErrorCode::kCorrupt,
                  fmt::format("stripe {:x} column {} is sound, but the extent at {} fails the "
                              "checksum of its reference",
@@ -173,7 +194,7 @@ Result<ByteVector> StripeReader::Impl::TrySelections(const StripeDescriptor& str
     }
     ASSIGN_OR_RETURN(ByteVector result,
                      DecodeColumn(stripe, ranges, sources, extent.column, extent.stored_bytes));
-    if (Checksum(result) == extent.checksum) return result;
+    if (IsIntact(extent, result)) return result;
     if (!std::prev_permutation(chosen.begin(), chosen.end())) break;
   }
   return Lost(stripe, extent.column, sound);
@@ -187,13 +208,46 @@ StripeReader::StripeReader(DiskSet& disks, const Uuid& volume_uuid, StripeLookup
 
 StripeReader::~StripeReader() = default;
 
-Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
-  CHECK(raw.size() == extent.raw_bytes, "room for exactly the extent's bytes");
-  ASSIGN_OR_RETURN(const auto location, impl_->lookup(extent.stripe));
+// Where the extent's stripe is, once the extent is known to lie in it.
+Result<std::shared_ptr<const StripeLocation>> StripeReader::Impl::Locate(const ExtentRef& extent) {
+  ASSIGN_OR_RETURN(auto location, lookup(extent.stripe));
   if (!location) {
     return Error(ErrorCode::kNotFound, fmt::format("no stripe {:x}", extent.stripe.value));
   }
   RETURN_IF_ERROR(CheckExtent(*location, extent));
+  return location;
+}
+
+Status StripeReader::ReadPart(const ExtentRef& extent, std::uint32_t raw_offset,
+                              MutableByteSpan out) {
+  if (raw_offset > extent.raw_bytes || out.size() > extent.raw_bytes - raw_offset) {
+    return Error(ErrorCode::kCorrupt, "a piece points past the end of its extent");
+  }
+  constexpr std::uint32_t kBlock = kChecksumBlockBytes;
+  const auto raw_end = static_cast<std::uint32_t>(raw_offset + out.size());
+  const std::uint32_t from = raw_offset / kBlock * kBlock;
+  const std::uint32_t to = std::min((raw_end + kBlock - 1) / kBlock * kBlock, extent.raw_bytes);
+  if (extent.in_blocks && to - from < extent.raw_bytes && extent.blocks.Cover(from, to)) {
+    ASSIGN_OR_RETURN(const auto location, impl_->Locate(extent));
+    if (to - from == out.size()) {
+      if (impl_->ReadBlocks(*location, extent, from, out).ok()) return {};
+    } else {
+      ByteVector blocks(to - from);
+      if (impl_->ReadBlocks(*location, extent, from, blocks).ok()) {
+        std::memcpy(out.data(), blocks.data() + (raw_offset - from), out.size());
+        return {};
+      }
+    }
+  }
+  ByteVector raw(extent.raw_bytes);
+  RETURN_IF_ERROR(ReadExtent(extent, raw));
+  std::memcpy(out.data(), raw.data() + raw_offset, out.size());
+  return {};
+}
+
+Status StripeReader::ReadExtent(const ExtentRef& extent, MutableByteSpan raw) {
+  CHECK(raw.size() == extent.raw_bytes, "room for exactly the extent's bytes");
+  ASSIGN_OR_RETURN(const auto location, impl_->Locate(extent));
   if (extent.codec == Codec::kNone) return impl_->ReadStored(*location, extent, raw);
   ByteVector stored(extent.stored_bytes);
   RETURN_IF_ERROR(impl_->ReadStored(*location, extent, stored));
@@ -267,7 +321,7 @@ std::vector<Status> StripeReader::Impl::ReadRun(const StripeLocation& location,
     const ExtentRef& extent = run[i].extent;
     const ByteSpan stored =
         pages->subspan(kFragmentHeaderBytes + extent.fragment_offset - from, extent.stored_bytes);
-    if (Checksum(stored) != extent.checksum) {
+    if (!IsIntact(extent, stored)) {
       results[i] = Error(ErrorCode::kCorrupt, "an extent in it fails its checksum");
     } else {
       results[i] = Decompress(extent.codec, stored, run[i].raw);

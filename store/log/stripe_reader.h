@@ -42,7 +42,12 @@ class StripeReader {
   // bad ones dropped, and decoding is tried with the rest. kDataLost when more than m are gone.
   Status ReadExtent(const ExtentRef& extent, MutableByteSpan raw);
 
-  // The same for several; those that lie one behind the other in a column are read at once.
+  // Fills out with the decompressed bytes from `raw_offset` on. Where the checksums of the blocks
+  // that hold them are known, only these blocks are read, or decoded from the same range of k
+  // others; else, and where that fails, the whole extent. kCorrupt if they are not all in it.
+  Status ReadPart(const ExtentRef& extent, std::uint32_t raw_offset, MutableByteSpan out);
+
+  // As ReadExtent for several; those that lie one behind the other in a column are read at once.
   Status ReadExtents(std::span<const ExtentRead> reads);
 
   // Whole payload of one column as it is on its disk, after verifying header (identity) and

@@ -214,9 +214,8 @@ bool StripeWriter::Impl::Attempt::Seal() {
   for (std::size_t i = 0; i < extents_.size(); ++i) {
     const StoredExtent& from = extents_[i];
     placement_.extents[from.input] = {
-        stripe.id,    layout.places[i].column, layout.places[i].offset,
-        lengths[i],   from.raw_bytes,          from.codec,
-        from.checksum};
+        stripe.id,  layout.places[i].column, layout.places[i].offset, lengths[i], from.raw_bytes,
+        from.codec, from.checksum,           from.in_blocks,          from.blocks};
   }
   round_.push_back({impl_.open, EncodeFragments(impl_.volume_uuid, std::move(stripe), extents_,
                                                 layout, impl_.buffers)});

@@ -155,13 +155,7 @@ Status ReadPiece(StripeReader& reader, const Piece& piece, std::uint32_t from, s
     later.push_back({extent, target});
     return {};
   }
-  ByteVector raw(extent.raw_bytes);
-  RETURN_IF_ERROR(reader.ReadExtent(extent, raw));
-  if (raw_begin + target.size() > raw.size()) {
-    return Error(ErrorCode::kCorrupt, "a piece points past the end of its extent");
-  }
-  std::memcpy(target.data(), raw.data() + raw_begin, target.size());
-  return {};
+  return reader.ReadPart(extent, raw_begin, target);
 }
 
 }  // namespace

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
+
 namespace varve {
 namespace {
 
@@ -28,6 +31,28 @@ TEST(Checksum, TellsEveryFlippedBitOfABlock) {
     EXPECT_NE(Checksum(block), right) << "bit " << bit;
     block[bit / 8] ^= std::byte{1} << (bit % 8);
   }
+}
+
+TEST(Checksum, OfBlocksIsThatOfTheirChecksums) {
+  ByteVector bytes(2 * kChecksumBlockBytes + 100);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 7 + i / 99);
+  const ByteSpan all(bytes);
+  Encoder list;
+  std::array<std::uint32_t, 3> expected{};
+  for (std::size_t b = 0; b < 3; ++b) {
+    const std::uint64_t checksum =
+        Checksum(all.subspan(b * kChecksumBlockBytes).first(b < 2 ? kChecksumBlockBytes : 100));
+    list.U64(checksum);
+    expected[b] = static_cast<std::uint32_t>(checksum);
+  }
+  std::array<std::uint32_t, 4> blocks{};
+  EXPECT_EQ(BlockwiseChecksum(all, blocks), Checksum(list.bytes()));
+  EXPECT_TRUE(std::ranges::equal(expected, std::span(blocks).first(3)));
+  EXPECT_EQ(blocks[3], 0u);
+  EXPECT_EQ(BlockwiseChecksum(all), Checksum(list.bytes()));
+  // The format rests on this one too.
+  EXPECT_EQ(BlockwiseChecksum(ByteVector(kChecksumBlockBytes + 1)), 0x799277F101EF1329ULL);
+  EXPECT_DEATH(BlockwiseChecksum(all, std::span(blocks).first(2)), "no room");
 }
 
 }  // namespace

@@ -200,6 +200,13 @@ class PieceCoding : public Overlays {
       if (Below(2) == 0) {
         extent.codec = Codec::kLz4;
         extent.stored_bytes = 1 + Below(extent.raw_bytes);
+      } else if (Below(3) == 0) {
+        extent.in_blocks = true;
+        extent.blocks.known = static_cast<std::uint16_t>(
+            random_() & ((1u << (extent.raw_bytes + 4095) / kChecksumBlockBytes) - 1));
+        for (unsigned b = 0; b < kMaxExtentBlocks; ++b) {
+          if (extent.blocks.known & 1u << b) extent.blocks.values[b] = Below(1'000'000);
+        }
       }
     }
     return pieces;
@@ -220,7 +227,54 @@ TEST_F(PieceCoding, GivesBackWhatWasEncoded) {
     ASSERT_TRUE(back.ok()) << back.error().message();
     EXPECT_TRUE(in.AtEnd());
     ASSERT_TRUE(Same(*back, pieces));
+    for (std::size_t p = 0; p < pieces.size(); ++p) {
+      const Piece& piece = pieces[p];
+      ASSERT_EQ((*back)[p].extent.blocks,
+                piece.extent.blocks.Of(piece.raw_offset, piece.raw_offset + piece.length));
+    }
   }
+}
+
+TEST_F(PieceCoding, KeepsTheChecksumsOfThePiecesBlocksAlone) {
+  constexpr std::uint32_t kBlock = kChecksumBlockBytes;
+  ExtentRef extent = Extent(7, 5 * kBlock + 10);
+  extent.in_blocks = true;
+  extent.blocks.known = 0b111011;
+  for (const std::size_t b : {0, 1, 3, 4, 5}) extent.blocks.values[b] = 100 + b;
+  const auto back = [](const PieceList& pieces) {
+    const ByteVector bytes = Encode(pieces);
+    Decoder in(bytes);
+    Result<PieceList> decoded = DecodePieces(in);
+    EXPECT_TRUE(decoded.ok() && in.AtEnd());
+    return decoded.ok() ? *std::move(decoded) : PieceList();
+  };
+  const PieceList whole = back({At(0, extent.raw_bytes, extent)});
+  ASSERT_EQ(whole.size(), 1u);
+  EXPECT_TRUE(whole[0].extent.in_blocks);
+  EXPECT_EQ(whole[0].extent.blocks, extent.blocks);
+  EXPECT_TRUE(whole[0].extent.blocks.Cover(0, 2 * kBlock));
+  EXPECT_FALSE(whole[0].extent.blocks.Cover(2 * kBlock - 1, 2 * kBlock + 1));
+  EXPECT_TRUE(whole[0].extent.blocks.Cover(3 * kBlock, 5 * kBlock + 10));
+
+  const PieceList cut = back({At(0, kBlock + 1, extent), At(9 * kBlock, 1, extent, 5 * kBlock)});
+  ASSERT_EQ(cut.size(), 2u);
+  EXPECT_EQ(cut[0].extent.blocks.known, 0b11);
+  EXPECT_EQ(cut[0].extent.blocks.values[1], 101u);
+  EXPECT_EQ(cut[0].extent.blocks.values[3], 0u);
+  EXPECT_EQ(cut[1].extent.blocks.known, 0b100000);
+  EXPECT_EQ(Encode({At(0, kBlock, extent)}).size() + 4, Encode({At(0, 2 * kBlock, extent)}).size());
+
+  // Neighbours that are joined know what both knew.
+  const PieceList joined =
+      Overlay({cut[0]}, {At(kBlock + 1, kBlock, whole[0].extent, kBlock + 1)}, Holes::kDrop);
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_EQ(joined[0].extent.blocks, extent.blocks);
+
+  Encoder out;
+  extent.raw_bytes = extent.stored_bytes = 5 * kBlock;  // has no sixth block
+  EncodeExtentRef(extent, out);
+  Decoder in(out.bytes());
+  EXPECT_FALSE(DecodeExtentRef(in).ok());
 }
 
 TEST_F(PieceCoding, TakesAboutThirtyBytesAPiece) {

@@ -61,6 +61,7 @@ class RandomChanges {
     ref.fragment_offset = static_cast<std::uint32_t>(
         Below(kMaxFragmentBytes - kFragmentHeaderBytes - ref.stored_bytes + 1));
     ref.checksum = random_();
+    ref.in_blocks = ref.codec == Codec::kNone && Coin();
     return ref;
   }
 

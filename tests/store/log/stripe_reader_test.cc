@@ -1,5 +1,6 @@
 #include "store/log/stripe_reader.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "tests/store/log/stripe_fixture.h"
@@ -59,6 +60,72 @@ TEST_F(Reader, ReadsManyExtentsAtOnceOfLostDisks) {
     ExpectAllReadableAtOnce();
   }
   EXPECT_TRUE(Findings().empty()) << "lost disks are a finding themselves";
+}
+
+TEST_F(Reader, ReadsPartsOfExtents) {
+  PlaceOneStripe();
+  MustPlace(SomeInputs(30));  // short ones and compressed ones too
+  const auto expect_parts = [&] {
+    for (const auto& [extent, raw] : placed_) {
+      for (int i = 0; i < 20; ++i) {
+        const auto from = static_cast<std::uint32_t>(random_() % extent.raw_bytes);
+        ByteVector part(1 + random_() % (i % 2 == 0 ? extent.raw_bytes - from
+                                                    : std::min(extent.raw_bytes - from, 9000u)));
+        const Status read = reader_->ReadPart(extent, from, part);
+        ASSERT_TRUE(read.ok()) << read.error().message();
+        ASSERT_TRUE(std::ranges::equal(part, ByteSpan(raw).subspan(from, part.size())));
+      }
+    }
+  };
+  ASSERT_NO_FATAL_FAILURE(expect_parts());
+  EXPECT_TRUE(Findings().empty());
+  for (const int column : {0, 3}) FlipBit(location_, column, kFragmentHeaderBytes + 20'000);
+  ASSERT_NO_FATAL_FAILURE(expect_parts());
+  EXPECT_EQ(Findings().size(), 2u);
+  LoseDisk(DiskOf(location_, 0).value);
+  ASSERT_NO_FATAL_FAILURE(expect_parts());
+
+  ByteVector part(2);
+  EXPECT_EQ(reader_->ReadPart(ExtentIn(0), kChunkBytes - 1, part).error().code(),
+            ErrorCode::kCorrupt);
+  EXPECT_EQ(reader_->ReadPart(ExtentIn(0), ~0u, part).error().code(), ErrorCode::kCorrupt);
+}
+
+// What is not asked for is not read: damage beside it is neither seen nor in the way.
+TEST_F(Reader, ReadsOfAPartOnlyItsBlocks) {
+  PlaceOneStripe();
+  const ExtentRef extent = ExtentIn(2);
+  const ByteVector raw = *Read(extent);
+  const auto read = [&](std::uint32_t from, std::size_t length) -> Result<ByteVector> {
+    ByteVector part(length);
+    RETURN_IF_ERROR(reader_->ReadPart(extent, from, part));
+    EXPECT_TRUE(std::ranges::equal(part, ByteSpan(raw).subspan(from, length)));
+    return part;
+  };
+  // The third block is gone for good: damaged in one column more than parity can make up for.
+  for (const int column : {1, 2, 4}) {
+    FlipBit(location_, column, kFragmentHeaderBytes + extent.fragment_offset + 2 * 4096 + 7);
+  }
+  EXPECT_TRUE(read(0, 2 * 4096).ok());
+  EXPECT_TRUE(read(3 * 4096, 100).ok());
+  EXPECT_TRUE(read(kChunkBytes - 1, 1).ok());
+  EXPECT_TRUE(Findings().empty());
+  EXPECT_EQ(read(2 * 4096 + 4000, 200).error().code(), ErrorCode::kDataLost);
+  EXPECT_EQ(Read(extent).error().code(), ErrorCode::kDataLost);
+  EXPECT_GE(Findings().size(), 1u);
+
+  // Of a reference without them, and of one that lies about them, the whole extent counts.
+  PlaceOneStripe();
+  ExtentRef without = ExtentIn(2);
+  const ByteVector bytes = *Read(without);
+  without.blocks = {};
+  ByteVector part(10);
+  ASSERT_TRUE(reader_->ReadPart(without, 9000, part).ok());
+  EXPECT_TRUE(std::ranges::equal(part, ByteSpan(bytes).subspan(9000, 10)));
+  ExtentRef lying = ExtentIn(2);
+  lying.blocks.values[2] ^= 1;
+  ASSERT_TRUE(reader_->ReadPart(lying, 9000, part).ok());
+  EXPECT_TRUE(std::ranges::equal(part, ByteSpan(bytes).subspan(9000, 10)));
 }
 
 TEST_F(Reader, ReportsAReadErrorThatPasses) {
