@@ -261,7 +261,7 @@ Result<Lsn> Core::CommitWithDirty(FileState* state, Change change) {
 Result<Lsn> Core::CommitDirty(FileState& state, Change change) {
   const std::uint64_t bytes_before = state.buffer.bytes();
   const BodyId body = state.attributes.body;
-  std::optional<std::uint64_t> data;
+  std::optional<DataCounts::Count> data;
   if (state.attributes.sparse && DataCounts::ChangedBy(change).empty()) {
     data = data_counts_.With(volume_.Now(), body, state.buffer.Ranges());
   }
@@ -278,6 +278,7 @@ Result<Lsn> Core::CommitDirty(FileState& state, Change change) {
     state.buffer.Restore(chunks);
     return lsn;
   }
+  state.last_change = *lsn;
   if (data) data_counts_.Set(body, *data);
   SetDirtyMark(state, bytes_before);
   return lsn;

@@ -20,10 +20,17 @@ Result<std::uint64_t> DataCounts::OfPresent(const View& now, BodyId body) {
   std::uint64_t ticket = 0;
   {
     auto present = present_.Lock();
-    if (present->counts.size() >= kMost) present->counts.clear();
-    Count& count = present->counts[body];
-    if (count.bytes) return *count.bytes;
-    ticket = count.ticket = ++present->last_ticket;
+    const auto found = present->counts.find(body);
+    if (found != present->counts.end()) {
+      Count& count = found->second;
+      count.carried = 0;
+      if (count.bytes) return *count.bytes;
+      ticket = count.ticket;  // whoever counts between two changes counts the same
+    } else {
+      if (present->counts.size() >= kMost) present->counts.clear();
+      ticket = ++present->last_ticket;
+      present->counts.emplace(body, Count{ticket, std::nullopt});
+    }
   }
   // To the end, wherever that is by now: what is kept is no answer to one caller alone.
   ASSIGN_OR_RETURN(const std::uint64_t bytes, now.CountData(body, kMaxFileBytes));
@@ -33,19 +40,21 @@ Result<std::uint64_t> DataCounts::OfPresent(const View& now, BodyId body) {
   return bytes;
 }
 
-std::optional<std::uint64_t> DataCounts::With(const View& now, BodyId body,
-                                              std::span<const View::ByteRange> ranges) const {
+std::optional<DataCounts::Count> DataCounts::With(const View& now, BodyId body,
+                                                  std::span<const View::ByteRange> ranges) const {
   if (ranges.size() > kMostRanges) return std::nullopt;
-  std::uint64_t before = 0;
+  Count count;
   {
     auto present = present_.Lock();
     const auto found = present->counts.find(body);
     if (found == present->counts.end() || !found->second.bytes) return std::nullopt;
-    before = *found->second.bytes;
+    count = found->second;
   }
-  const Result<std::uint64_t> more = now.CountHoles(body, ranges);
+  if (++count.carried > kMostCarried) return std::nullopt;
+  const Result<std::uint64_t> more = now.CountHoles(body, ranges, Patience::kHurry);
   if (!more.ok()) return std::nullopt;
-  return before + *more;
+  *count.bytes += *more;
+  return count;
 }
 
 std::vector<BodyId> DataCounts::ChangedBy(const Change& change) {
@@ -68,9 +77,10 @@ void DataCounts::Forget(std::span<const BodyId> bodies) {
   for (const BodyId body : bodies) present->counts.erase(body);
 }
 
-void DataCounts::Set(BodyId body, std::uint64_t bytes) {
+void DataCounts::Set(BodyId body, Count count) {
   auto present = present_.Lock();
-  present->counts[body] = {++present->last_ticket, bytes};
+  count.ticket = ++present->last_ticket;
+  present->counts[body] = count;
 }
 
 }  // namespace varve

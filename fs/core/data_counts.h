@@ -23,20 +23,27 @@ class DataCounts {
   // Of what is in the volume, in that view.
   Result<std::uint64_t> Of(const View& view, const InodeAttributes& attributes);
 
+  struct Count {
+    std::uint64_t ticket = 0;            // of those who count it
+    std::optional<std::uint64_t> bytes;  // nothing yet: it is being counted
+    std::uint32_t carried = 0;           // over so many changes since someone asked
+  };
+
   // --- Around a commit, under the exclusive lock of the inode that has the body ---
   // What the present count of `body` will be with `ranges`, in order, written as data; nothing if
-  // it is not known, or if they are so many that counting anew, when someone asks, is cheaper.
-  std::optional<std::uint64_t> With(const View& now, BodyId body,
-                                    std::span<const View::ByteRange> ranges) const;
+  // it is not known, cannot be had at once, or if counting anew, when someone asks, is cheaper.
+  std::optional<Count> With(const View& now, BodyId body,
+                            std::span<const View::ByteRange> ranges) const;
   // The bodies whose bytes a change changes; some of them more than once.
   static std::vector<BodyId> ChangedBy(const Change& change);
   // They have changed. Who is counting one of them now counts for nobody but himself.
   void Forget(std::span<const BodyId> bodies);
-  void Set(BodyId body, std::uint64_t bytes);
+  void Set(BodyId body, Count count);
 
  private:
   static constexpr std::size_t kMost = 4096;
   static constexpr std::size_t kMostRanges = 64;
+  static constexpr std::uint32_t kMostCarried = 64;
 
   // Of the past: every change of a file's data sets its ctime, or gives it another body.
   struct Key {
@@ -44,10 +51,6 @@ class DataCounts {
     std::uint64_t size = 0;
     TimeNs ctime_ns = 0;
     auto operator<=>(const Key&) const = default;
-  };
-  struct Count {
-    std::uint64_t ticket = 0;            // of who counts, or counted
-    std::optional<std::uint64_t> bytes;  // nothing yet: it is being counted
   };
   struct Present {
     std::unordered_map<BodyId, Count> counts;

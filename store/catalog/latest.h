@@ -24,7 +24,7 @@ class Latest {
   void Forget() { *this = Latest(); }
 
  private:
-  // Some 2 MiB when all are single pieces, 10 MiB at most.
+  // Some 3 MiB when all are single pieces, 14 MiB at most.
   static constexpr std::size_t kChunks = 16 * 1024;
   static constexpr std::size_t kMostPieces = 6;
   static constexpr std::size_t kOwners = 64 * 1024;

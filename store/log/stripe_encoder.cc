@@ -48,7 +48,7 @@ void StripeBuffers::Give(Buffer buffer) {
   spare_.push_back(std::move(buffer));
 }
 
-StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor) {
+StoredExtent StoreExtent(std::size_t input, ByteSpan raw, StripeKind kind, Compressor& compressor) {
   CHECK(!raw.empty() && raw.size() <= kChunkBytes, "an extent's length");
   StoredExtent extent;
   extent.input = input;
@@ -56,7 +56,8 @@ StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor
   extent.codec = compressor.Compress(raw, extent.compressed);
   extent.stored = extent.codec == Codec::kNone ? raw : ByteSpan(extent.compressed);
   // Of less, a part is as good as the whole.
-  extent.in_blocks = extent.codec == Codec::kNone && raw.size() > kChecksumBlockBytes;
+  extent.in_blocks =
+      kind == StripeKind::kData && extent.codec == Codec::kNone && raw.size() > kChecksumBlockBytes;
   if (extent.in_blocks) {
     extent.checksum = BlockwiseChecksum(raw, extent.blocks.values);
     const std::size_t blocks = (raw.size() + kChecksumBlockBytes - 1) / kChecksumBlockBytes;

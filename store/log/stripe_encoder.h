@@ -41,7 +41,8 @@ struct StoredExtent {
   bool in_blocks = false;
   BlockChecksums blocks;
 };
-StoredExtent StoreExtent(std::size_t input, ByteSpan raw, Compressor& compressor);
+// The checksums of its blocks are for data, of which parts are read.
+StoredExtent StoreExtent(std::size_t input, ByteSpan raw, StripeKind kind, Compressor& compressor);
 
 struct EncodedStripe {
   StripeDescriptor stripe;

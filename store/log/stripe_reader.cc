@@ -102,7 +102,13 @@ Status StripeReader::Impl::ReadBlocks(const StripeLocation& location, const Exte
     direct = Error(ErrorCode::kCorrupt, "a block of an extent in it fails its checksum");
   }
   const Result<ByteVector> decoded = DecodeOthers(location, extent.column, offset, blocks.size());
-  if (!decoded.ok() || !AreIntact(extent.blocks, from, *decoded)) return direct;
+  if (!decoded.ok() || !AreIntact(extent.blocks, from, *decoded)) {
+    // The reference may be what is wrong; a fragment that cannot be read is so in any case.
+    if (direct.error().code() != ErrorCode::kCorrupt) {
+      columns.Report(location, extent.column, direct.error());
+    }
+    return direct;
+  }
   columns.Report(location, extent.column, direct.error());
   std::ranges::copy(*decoded, blocks.begin());
   return {};

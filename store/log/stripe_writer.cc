@@ -150,7 +150,7 @@ bool StripeWriter::Impl::Attempt::Run() {
   ColumnFill fill(width_.data, payload_bytes);
   ColumnFill::Place place;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    StoredExtent extent = StoreExtent(i, inputs_[i], impl_.compressor);
+    StoredExtent extent = StoreExtent(i, inputs_[i], kind_, impl_.compressor);
     const auto stored_bytes = static_cast<std::uint32_t>(extent.stored.size());
     if (!fill.TryAdd(stored_bytes, place)) {
       if (!Seal()) return false;

@@ -22,6 +22,13 @@ Result<std::shared_ptr<Catalog>> CatalogKeeper::Wait() {
   return catalog_;
 }
 
+Result<std::shared_ptr<Catalog>> CatalogKeeper::Ready() const {
+  const std::lock_guard lock(mutex_);
+  if (end_) return *end_;
+  if (!catalog_ || failure_) return Error(ErrorCode::kBusy, "the catalog is being rebuilt");
+  return catalog_;
+}
+
 std::shared_ptr<Catalog> CatalogKeeper::current() const {
   std::lock_guard lock(mutex_);
   return failure_ ? nullptr : catalog_;

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "store/catalog/catalog.h"
+#include "store/volume/view.h"
 
 namespace varve {
 
@@ -16,11 +17,12 @@ namespace varve {
 class CatalogKeeper {
  public:
   // Calls `read(Catalog&)` -> Result<T>. If the catalog itself fails (its disk, its pages), reports
-  // it, waits for the rebuilt one and calls again.
+  // it, waits for the rebuilt one and calls again; who is in a hurry gets kBusy instead.
   template <typename Read>
-  auto With(Read read) -> decltype(read(std::declval<Catalog&>())) {
+  auto With(Read read, Patience patience = Patience::kWait)
+      -> decltype(read(std::declval<Catalog&>())) {
     for (int attempt = 0;; ++attempt) {
-      auto current = Wait();
+      auto current = patience == Patience::kWait ? Wait() : Ready();
       if (!current.ok()) return current.error();
       auto answer = read(**current);
       if (answer.ok() || !IsCatalogFailure(answer.error()) || attempt == kAttempts) return answer;
@@ -30,6 +32,8 @@ class CatalogKeeper {
 
   // The live catalog; waits while it is being rebuilt. Fails after Close or GiveUp.
   Result<std::shared_ptr<Catalog>> Wait();
+  // The same, but kBusy while it is being rebuilt.
+  Result<std::shared_ptr<Catalog>> Ready() const;
   std::shared_ptr<Catalog> current() const;
 
   void Set(std::shared_ptr<Catalog> catalog, DiskIndex slot);

@@ -13,6 +13,7 @@ constexpr Cookie kNoUpperBound = std::numeric_limits<Cookie>::max();
 constexpr std::size_t kMostEntriesAtOnce = 4096;
 // Chunks that are looked at together when a file's data are counted.
 constexpr ChunkIndex kCountedTogether = 1024;
+constexpr ChunkIndex kFirstCounted = 4;  // then twice as many each time: most files are small
 
 }  // namespace
 
@@ -81,7 +82,8 @@ namespace {
 
 // The states in the catalog that the overlays lie on, neighbours with one question.
 Result<std::vector<PieceList>> ReadBases(CatalogKeeper& keeper,
-                                         const std::vector<Tail::ChunkOverlay>& overlays) {
+                                         const std::vector<Tail::ChunkOverlay>& overlays,
+                                         Patience patience) {
   std::vector<PieceList> states(overlays.size());
   for (std::size_t begin = 0; begin < overlays.size();) {
     const std::optional<Tail::Base>& first = overlays[begin].base;
@@ -92,10 +94,11 @@ Result<std::vector<PieceList>> ReadBases(CatalogKeeper& keeper,
                  Tail::Base{first->body, first->chunk + (end - begin), first->at}) {
         ++end;
       }
-      ASSIGN_OR_RETURN(auto run, keeper.With([&](Catalog& catalog) {
+      const auto read = [&](Catalog& catalog) {
         return catalog.Chunks(first->body, first->chunk, first->chunk + (end - begin) - 1,
                               first->at);
-      }));
+      };
+      ASSIGN_OR_RETURN(auto run, keeper.With(read, patience));
       for (auto& [chunk, pieces] : run) {
         states[begin + static_cast<std::size_t>(chunk - first->chunk)] = std::move(pieces);
       }
@@ -114,6 +117,11 @@ Result<PieceList> View::GetChunk(BodyId body, ChunkIndex chunk) const {
 
 Result<std::vector<PieceList>> View::GetChunks(BodyId body, ChunkIndex first,
                                                ChunkIndex last) const {
+  return LookUpChunks(body, first, last, Patience::kWait);
+}
+
+Result<std::vector<PieceList>> View::LookUpChunks(BodyId body, ChunkIndex first, ChunkIndex last,
+                                                  Patience patience) const {
   auto& impl = *volume_->impl_;
   std::vector<Tail::ChunkOverlay> overlays;
   overlays.reserve(static_cast<std::size_t>(last - first + 1));
@@ -121,7 +129,7 @@ Result<std::vector<PieceList>> View::GetChunks(BodyId body, ChunkIndex first,
     overlays.push_back(IsNow() ? impl.tail.GetChunk(body, chunk)
                                : Tail::ChunkOverlay{Tail::Base{body, chunk, at_}, {}});
   }
-  ASSIGN_OR_RETURN(std::vector<PieceList> chunks, ReadBases(impl.keeper, overlays));
+  ASSIGN_OR_RETURN(std::vector<PieceList> chunks, ReadBases(impl.keeper, overlays, patience));
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     const PieceList& over = overlays[i].pieces;
     if (!over.empty()) chunks[i] = Overlay(chunks[i], over, Holes::kDrop);
@@ -237,10 +245,12 @@ Result<std::uint64_t> View::CountData(BodyId body, std::uint64_t size) const {
   auto& impl = *volume_->impl_;
   std::uint64_t bytes = 0;
   const Tail* tail = IsNow() ? &impl.tail : nullptr;
+  ChunkIndex together = kFirstCounted;
   for (ChunkIndex from = 0; body && from * kChunkBytes < size;) {
     ASSIGN_OR_RETURN(const auto first, NextChunk(impl.keeper, tail, body, from, at_));
     if (!first || *first * kChunkBytes >= size) break;
-    from = std::min(*first + kCountedTogether, (size - 1) / kChunkBytes + 1);
+    from = std::min(*first + together, (size - 1) / kChunkBytes + 1);
+    together = std::min(2 * together, kCountedTogether);
     ASSIGN_OR_RETURN(const auto chunks, GetChunks(body, *first, from - 1));
     for (ChunkIndex chunk = *first; chunk < from; ++chunk) {
       const std::uint64_t left = size - chunk * kChunkBytes;
@@ -253,7 +263,8 @@ Result<std::uint64_t> View::CountData(BodyId body, std::uint64_t size) const {
   return bytes;
 }
 
-Result<std::uint64_t> View::CountHoles(BodyId body, std::span<const ByteRange> ranges) const {
+Result<std::uint64_t> View::CountHoles(BodyId body, std::span<const ByteRange> ranges,
+                                       Patience patience) const {
   std::uint64_t bytes = 0;
   const auto chunk_of = [&](std::size_t i) { return ranges[i].offset / kChunkBytes; };
   for (std::size_t begin = 0; begin < ranges.size();) {
@@ -265,7 +276,7 @@ Result<std::uint64_t> View::CountHoles(BodyId body, std::span<const ByteRange> r
       ++end;
     }
     std::vector<PieceList> chunks;
-    ASSIGN_OR_RETURN(chunks, GetChunks(body, first, chunk_of(end - 1)));
+    ASSIGN_OR_RETURN(chunks, LookUpChunks(body, first, chunk_of(end - 1), patience));
     for (; begin < end; ++begin) {
       const auto from = static_cast<std::uint32_t>(ranges[begin].offset % kChunkBytes);
       const auto to = static_cast<std::uint32_t>(from + ranges[begin].length);

@@ -16,6 +16,9 @@ namespace varve {
 
 class Volume;
 
+// Whether to wait while the catalog is being rebuilt, which may take minutes.
+enum class Patience { kWait, kHurry };
+
 // Cheap to copy, read-only, thread-safe; must not outlive its Volume. In the present it sees every
 // change that Commit has returned for (the tail in memory over the catalog); in the past it never
 // changes.
@@ -54,8 +57,9 @@ class View {
   // Bytes of [0, size) that are not holes. Costs in proportion to the chunks that have data.
   Result<std::uint64_t> CountData(BodyId body, std::uint64_t size) const;
   // Bytes of the ranges that are holes. The ranges are in order and none crosses a chunk. Costs in
-  // proportion to their number.
-  Result<std::uint64_t> CountHoles(BodyId body, std::span<const ByteRange> ranges) const;
+  // proportion to their number. kBusy, with kHurry, while the catalog is being rebuilt.
+  Result<std::uint64_t> CountHoles(BodyId body, std::span<const ByteRange> ranges,
+                                   Patience patience = Patience::kWait) const;
 
   Result<std::optional<std::string>> GetXattr(InodeId inode, std::string_view name) const;
   Result<std::vector<std::string>> ListXattrs(InodeId inode) const;
@@ -65,6 +69,8 @@ class View {
   // tail's among them; moves `cursor` to where the list is complete.
   Status ListRound(InodeId parent, std::size_t wanted, Cookie& cursor,
                    std::vector<Entry>& entries) const;
+  Result<std::vector<PieceList>> LookUpChunks(BodyId body, ChunkIndex first, ChunkIndex last,
+                                              Patience patience) const;
 
   friend class Volume;
   View(Volume* volume, Lsn at) : volume_(volume), at_(at) {}
