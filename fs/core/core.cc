@@ -194,8 +194,10 @@ Result<Lsn> Core::Commit(Change change) {
     KeepXattrs(*kept, change);
   } else {
     const std::vector<BodyId> bodies = DataCounts::ChangedBy(change);
-    ASSIGN_OR_RETURN(lsn, volume_.Commit(std::move(change)));
-    data_counts_.Forget(bodies);
+    const Result<Lsn> committed = volume_.Commit(std::move(change));
+    data_counts_.Forget(bodies);  // after an error too: nothing is known of them then
+    if (!committed.ok()) return committed;
+    lsn = *committed;
   }
   for (const InodeId inode : told) read_times_.Forget(inode);
   for (auto& [state, attributes] : changed) {

@@ -20,6 +20,7 @@ const PieceList* Latest::FindChunk(std::uint64_t body, std::uint64_t chunk) cons
 void Latest::PutChunk(std::uint64_t body, std::uint64_t chunk, PieceList pieces) {
   Chunk& place = chunks_[PlaceOf(body, chunk, kChunks)];
   if (pieces.size() <= kMostPieces) {
+    if (pieces.capacity() > kMostPieces) pieces.shrink_to_fit();
     place = {body, chunk, std::move(pieces)};
   } else if (place.body == body && place.chunk == chunk) {
     place = {};

@@ -115,13 +115,8 @@ Result<PieceList> View::GetChunk(BodyId body, ChunkIndex chunk) const {
   return std::move(chunks.front());
 }
 
-Result<std::vector<PieceList>> View::GetChunks(BodyId body, ChunkIndex first,
-                                               ChunkIndex last) const {
-  return LookUpChunks(body, first, last, Patience::kWait);
-}
-
-Result<std::vector<PieceList>> View::LookUpChunks(BodyId body, ChunkIndex first, ChunkIndex last,
-                                                  Patience patience) const {
+Result<std::vector<PieceList>> View::GetChunks(BodyId body, ChunkIndex first, ChunkIndex last,
+                                               Patience patience) const {
   auto& impl = *volume_->impl_;
   std::vector<Tail::ChunkOverlay> overlays;
   overlays.reserve(static_cast<std::size_t>(last - first + 1));
@@ -276,7 +271,7 @@ Result<std::uint64_t> View::CountHoles(BodyId body, std::span<const ByteRange> r
       ++end;
     }
     std::vector<PieceList> chunks;
-    ASSIGN_OR_RETURN(chunks, LookUpChunks(body, first, chunk_of(end - 1), patience));
+    ASSIGN_OR_RETURN(chunks, GetChunks(body, first, chunk_of(end - 1), patience));
     for (; begin < end; ++begin) {
       const auto from = static_cast<std::uint32_t>(ranges[begin].offset % kChunkBytes);
       const auto to = static_cast<std::uint32_t>(from + ranges[begin].length);

@@ -45,8 +45,10 @@ class View {
 
   // The chunk's full state (holes absent).
   Result<PieceList> GetChunk(BodyId body, ChunkIndex chunk) const;
-  // The same of chunks first..last, all of them.
-  Result<std::vector<PieceList>> GetChunks(BodyId body, ChunkIndex first, ChunkIndex last) const;
+  // The same of chunks first..last, all of them. kBusy, with kHurry, while the catalog is being
+  // rebuilt.
+  Result<std::vector<PieceList>> GetChunks(BodyId body, ChunkIndex first, ChunkIndex last,
+                                           Patience patience = Patience::kWait) const;
   // Fills `out` with the bytes from `offset`; holes and everything without pieces read as zeros.
   // The caller clips to the file's size. Every byte is verified; kDataLost when it cannot be had.
   Status Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const;
@@ -57,7 +59,7 @@ class View {
   // Bytes of [0, size) that are not holes. Costs in proportion to the chunks that have data.
   Result<std::uint64_t> CountData(BodyId body, std::uint64_t size) const;
   // Bytes of the ranges that are holes. The ranges are in order and none crosses a chunk. Costs in
-  // proportion to their number. kBusy, with kHurry, while the catalog is being rebuilt.
+  // proportion to their number. kBusy as GetChunks.
   Result<std::uint64_t> CountHoles(BodyId body, std::span<const ByteRange> ranges,
                                    Patience patience = Patience::kWait) const;
 
@@ -69,8 +71,6 @@ class View {
   // tail's among them; moves `cursor` to where the list is complete.
   Status ListRound(InodeId parent, std::size_t wanted, Cookie& cursor,
                    std::vector<Entry>& entries) const;
-  Result<std::vector<PieceList>> LookUpChunks(BodyId body, ChunkIndex first, ChunkIndex last,
-                                              Patience patience) const;
 
   friend class Volume;
   View(Volume* volume, Lsn at) : volume_(volume), at_(at) {}
