@@ -1,7 +1,9 @@
 #include "fs/fuse/request_loop.h"
 
 #include <fuse_lowlevel.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,6 +23,12 @@ constexpr std::uint32_t kMostWaiting = 3;
 constexpr int kWakeSignal = SIGUSR1;
 constexpr std::chrono::milliseconds kWakeInterval{20};
 
+// How long a thread that has served a request looks out for the next before it sleeps. Waking it
+// would take longer than that, most of all on a virtual machine, whose idle processors the host has
+// to wake.
+constexpr std::chrono::microseconds kLongestLookout{50};
+constexpr std::chrono::microseconds kShortestLookout{10};
+
 void IgnoreSignal(int /*signal*/) {}
 
 // Other signals are for the threads that wait for them.
@@ -30,6 +38,34 @@ void TakeOnlyTheWakeSignal() {
   sigdelset(&others, kWakeSignal);
   pthread_sigmask(SIG_SETMASK, &others, nullptr);
 }
+
+// Takes a request as fuse_session_receive_buf does, but looks out for it before it sleeps, giving
+// way to whoever else wants the processor. How long follows the requests, as KVM does with a guest
+// that has nothing to do (halt polling): where they come too seldom to be caught, it soon sleeps at
+// once.
+class Lookout {
+ public:
+  explicit Lookout(fuse_session* session) : session_(session) {}
+
+  int Receive(fuse_buf* buffer) {
+    const auto begin = Clock::now();
+    pollfd device{fuse_session_fd(session_), POLLIN, 0};
+    while (Clock::now() - begin < window_ && ::poll(&device, 1, 0) == 0) sched_yield();
+    const int got = fuse_session_receive_buf(session_, buffer);
+    if (Clock::now() - begin <= kLongestLookout) {
+      window_ = kLongestLookout;
+    } else {
+      window_ = window_ / 2 < kShortestLookout ? Clock::duration{} : window_ / 2;
+    }
+    return got;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  fuse_session* const session_;
+  Clock::duration window_{};
+};
 
 struct Buffer : fuse_buf {
   Buffer() : fuse_buf{} {}
@@ -120,13 +156,14 @@ void RequestLoop::Greeted() {
 void RequestLoop::Serve() {
   TakeOnlyTheWakeSignal();
   Buffer buffer;
+  Lookout lookout(session_);
   bool greeting = false;
   {
     const std::lock_guard lock(mutex_);
     greeting = !greeted_;
   }
   while (BeginWaiting()) {
-    const int got = fuse_session_receive_buf(session_, &buffer);
+    const int got = lookout.Receive(&buffer);
     EndWaiting();
     if (got == -EINTR || got == -EAGAIN) continue;
     if (got <= 0) {  // the mount is gone, or the device fails
