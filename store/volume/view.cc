@@ -161,12 +161,29 @@ Status ReadPiece(StripeReader& reader, const Piece& piece, std::uint32_t from, s
   return reader.ReadPart(extent, raw_begin, target);
 }
 
+// Zeros where no piece lies in `out`, which begins at chunk offset `from`. Pieces lie in order and
+// do not overlap.
+void FillHoles(const PieceList& pieces, std::uint32_t from, MutableByteSpan out) {
+  const auto to = from + static_cast<std::uint32_t>(out.size());
+  std::uint32_t at = from;
+  const auto fill_to = [&](std::uint32_t end) {
+    if (at < end) std::ranges::fill(out.subspan(at - from, end - at), std::byte{0});
+  };
+  for (const Piece& piece : pieces) {
+    fill_to(std::min(piece.chunk_offset, to));
+    at = std::max(at, piece.end());
+  }
+  fill_to(to);
+}
+
 }  // namespace
 
 Status View::Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const {
   if (out.empty()) return {};
-  std::fill(out.begin(), out.end(), std::byte{0});
-  if (!body) return {};
+  if (!body) {
+    std::ranges::fill(out, std::byte{0});
+    return {};
+  }
   auto& impl = *volume_->impl_;
   const ChunkIndex first = offset / kChunkBytes;
   const ChunkIndex last = (offset + out.size() - 1) / kChunkBytes;
@@ -178,6 +195,7 @@ Status View::Read(BodyId body, std::uint64_t offset, MutableByteSpan out) const 
     const auto to = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(kChunkBytes, offset + out.size() - chunk_start));
     MutableByteSpan target = out.subspan(chunk_start + from - offset, to - from);
+    FillHoles(chunks[chunk - first], from, target);
     for (const Piece& piece : chunks[chunk - first]) {
       RETURN_IF_ERROR(ReadPiece(impl.reader, piece, from, to, target, whole));
     }
