@@ -32,6 +32,8 @@ struct VolumeOptions {
   std::uint64_t inline_limit_bytes = 256 * 1024;
   // A checkpoint is taken when the journal has grown by this much since the last.
   std::uint64_t checkpoint_journal_bytes = 64 * 1024 * 1024;
+  // A rollback that comes to more than this, encoded, is refused.
+  std::uint64_t max_change_bytes = kMaxChangeBytes;
   JournalOptions journal;
   StripeWriterOptions stripes;
   CatalogOptions catalog;
@@ -83,6 +85,7 @@ class Volume {
   // after Sync. Thread-safe; the caller orders changes that touch the same things. Blocks while too
   // many bytes are pending. kReadOnly after the volume has lost its ability to write, kNoSpace
   // when the disks cannot take it; a change without data can be taken for longer (SpaceGauge).
+  // kTooLarge for a rollback past VolumeOptions::max_change_bytes, which changes nothing.
   Result<Lsn> Commit(Change change);
   // Returns when every change up to `lsn` survives power loss together with the loss of m disks.
   Status Sync(Lsn lsn);

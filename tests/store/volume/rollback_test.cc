@@ -96,6 +96,28 @@ TEST(Rollback, OfAFileBringsItsContentBackAndIsAVersionItself) {
   EXPECT_EQ(ContentOf(volume.Now(), "a"), "bad");
 }
 
+TEST(Rollback, ThatTheJournalCannotHoldIsRefusedAndChangesNothing) {
+  VolumeFixture fixture;
+  fixture.options().max_change_bytes = 1024;
+  fixture.FormatAndOpen();
+  Volume& volume = fixture.volume();
+  const Lsn empty = volume.last_lsn();
+  for (int i = 0; i < 100; ++i) {
+    auto file = CreateFile(volume, "file " + std::to_string(i));
+    ASSERT_TRUE(file.ok());
+  }
+  const auto before = TreeOf(volume.Now());
+  const Lsn last = volume.last_lsn();
+  const Status all = CommitPlan(volume, PlanTreeRollback(volume, kRootInode, empty));
+  ASSERT_FALSE(all.ok());
+  EXPECT_EQ(all.error().code(), ErrorCode::kTooLarge) << all.error().message();
+  EXPECT_EQ(volume.last_lsn(), last);
+  EXPECT_EQ(TreeOf(volume.Now()), before);
+  // The volume goes on, smaller rollbacks included.
+  ASSERT_TRUE(CommitPlan(volume, PlanTreeRollback(volume, kRootInode, Lsn{last.value - 2})).ok());
+  EXPECT_EQ(TreeOf(volume.Now()).size(), before.size() - 2);
+}
+
 TEST(Rollback, OfAFileThatDidNotExistThenIsRefused) {
   VolumeFixture fixture;
   fixture.FormatAndOpen();
