@@ -14,7 +14,9 @@ namespace {
 constexpr std::uint64_t kAfterSelf = 1;
 constexpr std::uint64_t kAfterParent = 2;
 constexpr std::uint64_t kAfterSnapshots = 3;
-constexpr std::size_t kPageEntries = 256;
+// Entries fetched at once. A kernel that asks for 4 KiB at a time takes some 30.
+constexpr std::size_t kFirstPageEntries = 32;
+constexpr std::size_t kMostPageEntries = 256;
 
 // "." and ".." count no reference, so they name no node; their numbers are all that is asked for.
 DirectoryEntry Dot(std::string name, std::uint64_t inode_number, std::uint64_t next) {
@@ -90,11 +92,11 @@ Status DirectoryListing::ListPresent(DirectoryHandle& directory, std::uint64_t o
     if (!more) return {};
   }
   Cookie after = offset > kAfterSnapshots ? offset - kAfterSnapshots : 0;
-  for (;;) {
+  for (std::size_t wanted = kFirstPageEntries;; wanted = std::min(2 * wanted, kMostPageEntries)) {
     std::vector<Entry> page;
     {
       const Gate::Visit look = core_.BeginLook();
-      ASSIGN_OR_RETURN(page, core_.volume().Now().List(inode, after, kPageEntries));
+      ASSIGN_OR_RETURN(page, core_.volume().Now().List(inode, after, wanted));
     }
     for (const Entry& entry : page) {
       if (entry.cookie >= directory.upto) return {};
@@ -102,7 +104,7 @@ Status DirectoryListing::ListPresent(DirectoryHandle& directory, std::uint64_t o
       if (!more) return {};
       after = entry.cookie;
     }
-    if (page.size() < kPageEntries) return {};
+    if (page.size() < wanted) return {};
   }
 }
 
