@@ -65,21 +65,18 @@ class TreeRollback {
     bool wanted = false;     // comes back as itself
   };
 
+  // By its links: a file's attributes say where it was linked last, but that name may be gone and
+  // another be left.
   Status MarkChain(const View& view, InodeId inode) {
     std::unordered_set<InodeId>& marked = view.IsNow() ? marked_now_ : marked_then_;
-    for (InodeId at = inode; marked.insert(at).second && at != kRootInode;) {
-      ASSIGN_OR_RETURN(auto attributes, view.GetInode(at));
-      if (!attributes) return {};
-      if (!IsDirectory(attributes->mode)) return MarkLinks(view, at);
-      at = attributes->parent;
+    std::vector<InodeId> waiting{inode};
+    while (!waiting.empty()) {
+      const InodeId at = waiting.back();
+      waiting.pop_back();
+      if (!marked.insert(at).second || at == kRootInode) continue;
+      ASSIGN_OR_RETURN(const auto links, volume_.LinksOf(at, view.at()));
+      for (const Catalog::Link& link : links) waiting.push_back(link.parent);
     }
-    return {};
-  }
-
-  // Its attributes say where it was linked last; that name may be gone and another be left.
-  Status MarkLinks(const View& view, InodeId file) {
-    ASSIGN_OR_RETURN(const auto links, volume_.LinksOf(file, view.at()));
-    for (const Catalog::Link& link : links) RETURN_IF_ERROR(MarkChain(view, link.parent));
     return {};
   }
 
