@@ -43,6 +43,17 @@ void PrintUsage(std::ostream& out) {
          "a snapshot's name, or @NUMBER from varve log.\n";
 }
 
+// What the program was called as, without its folder.
+std::string_view ProgramName(const Args& words) {
+  if (words.empty()) return {};
+  const std::string_view path = words[0];
+  return path.substr(path.rfind('/') + 1);
+}
+
+bool IsMountHelper(std::string_view program) {
+  return program == "mount.fuse.varve" || program == "mount.varve";
+}
+
 int RunMountHelper(const Args& args, Io& io) {
   auto translated = TranslateMountHelperArgs(args);
   if (!translated.ok()) {
@@ -76,18 +87,19 @@ int RunVerb(const Args& words, Io& io) {
 
 int Dispatch(const Args& words, Io& io) {
   if (words.empty()) return RunVerb(words, io);
-  std::string_view program = words[0];
-  if (const auto slash = program.rfind('/'); slash != std::string_view::npos) {
-    program.remove_prefix(slash + 1);
-  }
+  const std::string_view program = ProgramName(words);
   const Args rest(words.begin() + 1, words.end());
-  if (program == "mount.fuse.varve" || program == "mount.varve") return RunMountHelper(rest, io);
+  if (IsMountHelper(program)) return RunMountHelper(rest, io);
   if (program == "mkfs.varve") return RunMkfs(rest, io);
   if (program == "fsck.varve") return RunFsck(rest, io);
   return RunVerb(words, io);
 }
 
 }  // namespace
+
+bool StartsDaemon(const Args& words) {
+  return IsMountHelper(ProgramName(words)) || (words.size() > 1 && words[1] == "mount");
+}
 
 Result<std::optional<Args>> TranslateMountHelperArgs(const Args& args) {
   Args places;

@@ -14,8 +14,10 @@ namespace {
 constexpr std::uint64_t kAfterSelf = 1;
 constexpr std::uint64_t kAfterParent = 2;
 constexpr std::uint64_t kAfterSnapshots = 3;
-// Entries fetched at once. A kernel that asks for 4 KiB at a time takes some 30.
+// Entries fetched at once. A kernel that asks for 4 KiB at a time takes some 30 with attributes,
+// and some 100 names.
 constexpr std::size_t kFirstPageEntries = 32;
+constexpr std::size_t kFirstPageNames = 128;
 constexpr std::size_t kMostPageEntries = 256;
 
 // "." and ".." count no reference, so they name no node; their numbers are all that is asked for.
@@ -92,7 +94,8 @@ Status DirectoryListing::ListPresent(DirectoryHandle& directory, std::uint64_t o
     if (!more) return {};
   }
   Cookie after = offset > kAfterSnapshots ? offset - kAfterSnapshots : 0;
-  for (std::size_t wanted = kFirstPageEntries;; wanted = std::min(2 * wanted, kMostPageEntries)) {
+  const std::size_t first = list == List::kPlus ? kFirstPageEntries : kFirstPageNames;
+  for (std::size_t wanted = first;; wanted = std::min(2 * wanted, kMostPageEntries)) {
     std::vector<Entry> page;
     {
       const Gate::Visit look = core_.BeginLook();

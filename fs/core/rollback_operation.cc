@@ -28,6 +28,8 @@ Result<RollbackOperation::Outcome> RollbackOperation::Run(std::string_view path,
                                             : PlanFileRollback(volume, place.inode, to));
     outcome.result.lsn = volume.last_lsn();
     if (plan.change.operations.empty()) return outcome;
+    // In the journal and in the catalog.
+    RETURN_IF_ERROR(volume.CheckSpaceOfChange(2 * plan.bytes));
     for (const InodeId inode : plan.inodes) outcome.invalidations.nodes.emplace_back(inode.value);
     for (const CommitRecord::TouchedEntry& entry : plan.entries) {
       outcome.invalidations.names.push_back({NodeId(entry.parent.value), entry.name});
@@ -86,6 +88,7 @@ Result<Lsn> RollbackOperation::Commit(RollbackPlan plan) {
   };
   Change change;
   change.kind = plan.change.kind;
+  change.operations.reserve(plan.change.operations.size());
   std::set<InodeId> removed;
   for (Operation& operation : plan.change.operations) {
     // A file that somebody has open outlives its last name, here as with unlink.

@@ -20,7 +20,6 @@ namespace {
 // segment fairly well.
 constexpr std::uint64_t kLargestPayloadBytes = 1024 * 1024;
 constexpr std::uint64_t kSmallestPayloadBytes = kJournalBlockBytes;
-static_assert(kMaxChangeBytes + kLargestPayloadBytes + kJournalBlockBytes <= kMaxFrameBytes);
 
 // Changes encoded once, to be written as one frame wherever it fits.
 struct Payload {

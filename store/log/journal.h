@@ -21,8 +21,6 @@
 namespace varve {
 
 inline constexpr std::uint32_t kJournalBlockBytes = 4096;
-// What a change may come to, encoded, so that a frame holds it with whatever shares the frame.
-inline constexpr std::uint64_t kMaxChangeBytes = 1000ULL * 1024 * 1024;
 
 struct JournalOptions {
   // Length of a segment; a frame larger than what is left starts a new segment; a frame larger than

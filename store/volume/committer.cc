@@ -1,6 +1,5 @@
 #include "store/volume/committer.h"
 
-#include <fmt/format.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
@@ -16,20 +15,6 @@ namespace {
 std::size_t WeightOf(const Change& change) {
   const std::uint64_t cloned = ClonedChunks(change);
   return static_cast<std::size_t>(cloned == 0 ? 1 : 16 + cloned / 64);
-}
-
-// A rollback brings back as much as was changed, all at once; whatever else is committed is bounded
-// by the buffers it comes out of. What the journal cannot hold must not get a number.
-Status CheckSize(Change& change, std::uint64_t max_bytes) {
-  if (change.kind != ChangeKind::kRollback) return {};
-  change.lsn = Lsn{1};  // to be told; nothing is encoded without one
-  Encoder encoded;
-  EncodeChange(change, encoded);
-  if (encoded.size() <= max_bytes) return {};
-  return Error(ErrorCode::kTooLarge,
-               fmt::format("the rollback changes too much at once: its record would have {} bytes, "
-                           "and {} are the limit; roll back one directory after the other",
-                           encoded.size(), max_bytes));
 }
 
 }  // namespace
@@ -55,7 +40,6 @@ Committer::Committer(const VolumeOptions& options, Tail& tail, Journal& journal,
 Committer::~Committer() { Stop(); }
 
 Result<Lsn> Committer::Commit(Change change, Room room) {
-  RETURN_IF_ERROR(CheckSize(change, options_.max_change_bytes));
   const std::uint64_t bytes = UnplacedBytes(change);
   std::unique_lock lock(mutex_);
   if (room == Room::kWait) {

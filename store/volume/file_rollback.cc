@@ -8,7 +8,8 @@ namespace varve {
 Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to) {
   ASSIGN_OR_RETURN(View then, volume.At(to));
   const View now = volume.Now();
-  ASSIGN_OR_RETURN(Touched touched, CollectTouched(volume, to));
+  RollbackBudget budget(volume.max_rollback_bytes());
+  ASSIGN_OR_RETURN(Touched touched, CollectTouched(volume, to, budget));
   ASSIGN_OR_RETURN(auto want, then.GetInode(file));
   ASSIGN_OR_RETURN(auto have, now.GetInode(file));
   if (!have) return Error(ErrorCode::kNotFound, "the file does not exist now");
@@ -20,10 +21,10 @@ Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to) {
   want->nlink = have->nlink;
   want->parent = have->parent;
   if (want->body) {
-    ASSIGN_OR_RETURN(auto chunks, RestoreChunks(then, now, want->body, touched));
+    ASSIGN_OR_RETURN(auto chunks, RestoreChunks(then, now, want->body, touched, budget));
     Append(plan.change.operations, std::move(chunks));
   }
-  ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then, now, file, touched));
+  ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then, now, file, touched, budget));
   Append(plan.change.operations, std::move(xattrs));
   InodeAttributes compared = *want;
   compared.ctime_ns = have->ctime_ns;
@@ -31,6 +32,7 @@ Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to) {
   want->ctime_ns = volume.NextTime();
   plan.change.operations.emplace_back(PutInode{file, *want});
   plan.inodes.push_back(file);
+  plan.bytes = budget.taken_bytes();
   return plan;
 }
 

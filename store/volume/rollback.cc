@@ -43,10 +43,14 @@ Result<std::map<std::string, Entry>> ListAll(const View& view, InodeId directory
 class TreeRollback {
  public:
   TreeRollback(Volume& volume, InodeId root, const View& then)
-      : volume_(volume), root_(root), then_(then), now_(volume.Now()) {}
+      : volume_(volume),
+        root_(root),
+        then_(then),
+        now_(volume.Now()),
+        budget_(volume.max_rollback_bytes()) {}
 
   Result<RollbackPlan> Plan() {
-    ASSIGN_OR_RETURN(touched_, CollectTouched(volume_, then_.at()));
+    ASSIGN_OR_RETURN(touched_, CollectTouched(volume_, then_.at(), budget_));
     if (touched_.inodes.empty() && touched_.entries.empty()) return std::move(plan_);
     time_ns_ = volume_.NextTime();
     RETURN_IF_ERROR(Mark());
@@ -54,6 +58,7 @@ class TreeRollback {
     RETURN_IF_ERROR(Reconcile(root_));
     RETURN_IF_ERROR(FinishFiles());
     plan_.change.kind = ChangeKind::kRollback;
+    plan_.bytes = budget_.taken_bytes();
     return std::move(plan_);
   }
 
@@ -64,6 +69,12 @@ class TreeRollback {
     std::uint32_t kept = 0;  // links in T for which it serves unchanged, though linked outside too
     bool wanted = false;     // comes back as itself
   };
+
+  Status Put(Operation operation) {
+    RETURN_IF_ERROR(budget_.Take(operation));
+    plan_.change.operations.push_back(std::move(operation));
+    return {};
+  }
 
   // By its links: a file's attributes say where it was linked last, but that name may be gone and
   // another be left.
@@ -125,7 +136,7 @@ class TreeRollback {
       auto wanted = want.find(name);
       if (wanted != want.end() && wanted->second == entry) continue;
       if (wanted == want.end()) {
-        plan_.change.operations.emplace_back(RemoveEntry{directory, name});
+        RETURN_IF_ERROR(Put(RemoveEntry{directory, name}));
         plan_.entries.push_back({directory, name});
       }
       if (wanted == want.end() || wanted->second.inode != entry.inode) {
@@ -161,7 +172,7 @@ class TreeRollback {
       ASSIGN_OR_RETURN(wanted.inode, WantFile(entry.inode, parent, same_inode));
     }
     if (same_entry && wanted.inode == entry.inode) return {};
-    plan_.change.operations.emplace_back(PutEntry{parent, wanted});
+    RETURN_IF_ERROR(Put(PutEntry{parent, wanted}));
     plan_.entries.push_back({parent, wanted.name});
     return {};
   }
@@ -210,8 +221,9 @@ class TreeRollback {
         want->uid != have->uid || want->gid != have->gid || want->mtime_ns != have->mtime_ns) {
       return true;
     }
-    ASSIGN_OR_RETURN(auto chunks, RestoreChunks(then_, now_, want->body, touched_));
-    ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then_, now_, inode, touched_));
+    RollbackBudget passing(volume_.max_rollback_bytes());  // nothing of it is kept
+    ASSIGN_OR_RETURN(auto chunks, RestoreChunks(then_, now_, want->body, touched_, passing));
+    ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then_, now_, inode, touched_, passing));
     return !chunks.empty() || !xattrs.empty();
   }
 
@@ -226,10 +238,10 @@ class TreeRollback {
     fresh.ctime_ns = time_ns_;
     if (attributes->body) {
       fresh.body = BodyId{volume_.AllocateId()};
-      ASSIGN_OR_RETURN(auto chunks, CopyChunks(then_, attributes->body, fresh.body));
+      ASSIGN_OR_RETURN(auto chunks, CopyChunks(then_, attributes->body, fresh.body, budget_));
       Append(plan_.change.operations, std::move(chunks));
     }
-    ASSIGN_OR_RETURN(auto xattrs, CopyXattrs(then_, inode, copy));
+    ASSIGN_OR_RETURN(auto xattrs, CopyXattrs(then_, inode, copy, budget_));
     Append(plan_.change.operations, std::move(xattrs));
     copied_attributes_[copy] = fresh;
     return copy;
@@ -243,8 +255,8 @@ class TreeRollback {
     InodeAttributes fresh = *attributes;
     fresh.parent = parent;
     fresh.ctime_ns = time_ns_;
-    plan_.change.operations.emplace_back(PutInode{copy, fresh});
-    ASSIGN_OR_RETURN(auto xattrs, CopyXattrs(then_, directory, copy));
+    RETURN_IF_ERROR(Put(PutInode{copy, fresh}));
+    ASSIGN_OR_RETURN(auto xattrs, CopyXattrs(then_, directory, copy, budget_));
     Append(plan_.change.operations, std::move(xattrs));
     ASSIGN_OR_RETURN(auto entries, ListAll(then_, directory));
     for (auto& [name, entry] : entries) {
@@ -259,7 +271,7 @@ class TreeRollback {
       } else {
         ASSIGN_OR_RETURN(entry.inode, WantFile(entry.inode, copy, false));
       }
-      plan_.change.operations.emplace_back(PutEntry{copy, entry});
+      RETURN_IF_ERROR(Put(PutEntry{copy, entry}));
     }
     return copy;
   }
@@ -279,9 +291,9 @@ class TreeRollback {
     }
     if (have && *have == restored) return {};
     restored.ctime_ns = time_ns_;
-    plan_.change.operations.emplace_back(PutInode{directory, restored});
+    RETURN_IF_ERROR(Put(PutInode{directory, restored}));
     plan_.inodes.push_back(directory);
-    ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then_, now_, directory, touched_));
+    ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then_, now_, directory, touched_, budget_));
     Append(plan_.change.operations, std::move(xattrs));
     return {};
   }
@@ -302,7 +314,7 @@ class TreeRollback {
         }
       }
       for (const auto& [name, entry] : entries) {
-        plan_.change.operations.emplace_back(RemoveEntry{directory, name});
+        RETURN_IF_ERROR(Put(RemoveEntry{directory, name}));
         plan_.entries.push_back({directory, name});
         Drop(entry);
       }
@@ -310,7 +322,7 @@ class TreeRollback {
       if (!attributes) continue;
       attributes->nlink = 0;
       attributes->ctime_ns = time_ns_;
-      plan_.change.operations.emplace_back(PutInode{directory, *attributes});
+      RETURN_IF_ERROR(Put(PutInode{directory, *attributes}));
       plan_.inodes.push_back(directory);
     }
     return {};
@@ -327,7 +339,7 @@ class TreeRollback {
     }
     for (auto& [copy, attributes] : copied_attributes_) {
       attributes.nlink = copied_links_[copy];
-      plan_.change.operations.emplace_back(PutInode{copy, attributes});
+      RETURN_IF_ERROR(Put(PutInode{copy, attributes}));
     }
     return {};
   }
@@ -340,14 +352,14 @@ class TreeRollback {
     want->parent = parents_then_[inode];
     std::vector<Operation> operations;
     if (want->body) {
-      ASSIGN_OR_RETURN(operations, RestoreChunks(then_, now_, want->body, touched_));
+      ASSIGN_OR_RETURN(operations, RestoreChunks(then_, now_, want->body, touched_, budget_));
     }
-    ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then_, now_, inode, touched_));
+    ASSIGN_OR_RETURN(auto xattrs, RestoreXattrs(then_, now_, inode, touched_, budget_));
     Append(operations, std::move(xattrs));
     if (operations.empty() && have && *have == *want) return {};
     want->ctime_ns = time_ns_;
     Append(plan_.change.operations, std::move(operations));
-    plan_.change.operations.emplace_back(PutInode{inode, *want});
+    RETURN_IF_ERROR(Put(PutInode{inode, *want}));
     plan_.inodes.push_back(inode);
     return {};
   }
@@ -359,7 +371,7 @@ class TreeRollback {
     attributes->nlink =
         attributes->nlink - std::min(attributes->nlink, file.links_now_inside) + file.kept;
     attributes->ctime_ns = time_ns_;
-    plan_.change.operations.emplace_back(PutInode{inode, *attributes});
+    RETURN_IF_ERROR(Put(PutInode{inode, *attributes}));
     plan_.inodes.push_back(inode);
     return {};
   }
@@ -374,6 +386,7 @@ class TreeRollback {
   const InodeId root_;
   const View then_;
   const View now_;
+  RollbackBudget budget_;
   TimeNs time_ns_ = 0;
   Touched touched_;
   std::unordered_set<InodeId> marked_then_;

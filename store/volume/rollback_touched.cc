@@ -6,6 +6,16 @@
 namespace varve {
 namespace {
 
+// What one key takes in a std::set, about.
+constexpr std::size_t kBytesOfSetNode = 64;
+
+// Puts an operation behind others, if the budget has it.
+Status Add(std::vector<Operation>& operations, Operation operation, RollbackBudget& budget) {
+  RETURN_IF_ERROR(budget.Take(operation));
+  operations.push_back(std::move(operation));
+  return {};
+}
+
 // Calls visit(chunk) for each chunk of the body from `from` on that has data in the view.
 template <typename Visit>
 Status ForEachChunkFrom(const View& view, BodyId body, ChunkIndex from, Visit visit) {
@@ -34,29 +44,34 @@ bool SamePieces(const PieceList& a, const PieceList& b) {
 
 }  // namespace
 
-Result<Touched> CollectTouched(Volume& volume, Lsn since) {
+Result<Touched> CollectTouched(Volume& volume, Lsn since, RollbackBudget& budget) {
   Touched touched;
-  RETURN_IF_ERROR(
-      volume.ForEachCommit(Lsn{since.value + 1}, volume.last_lsn(), Catalog::Order::kOldestFirst,
-                           [&](const CommitRecord& commit) -> Result<bool> {
-                             touched.inodes.insert(commit.inodes.begin(), commit.inodes.end());
-                             for (const auto& entry : commit.entries)
-                               touched.entries[entry.parent].insert(entry.name);
-                             for (const auto& [body, chunk] : commit.chunks)
-                               touched.chunks[body].insert(chunk);
-                             for (const auto& [body, first] : commit.cuts) {
-                               auto [cut, fresh] = touched.cuts.emplace(body, first);
-                               if (!fresh) cut->second = std::min(cut->second, first);
-                             }
-                             for (const auto& [inode, name] : commit.xattrs)
-                               touched.xattrs[inode].insert(name);
-                             return true;
-                           }));
+  const auto take = [&](const CommitRecord& commit) -> Result<bool> {
+    std::uint64_t bytes = 0;
+    const auto add = [&bytes](auto& set, const auto& key, std::size_t behind = 0) {
+      if (set.insert(key).second) bytes += kBytesOfSetNode + behind;
+    };
+    for (const InodeId inode : commit.inodes) add(touched.inodes, inode);
+    for (const auto& [parent, name] : commit.entries) {
+      add(touched.entries[parent], name, name.size());
+    }
+    for (const auto& [body, chunk] : commit.chunks) add(touched.chunks[body], chunk);
+    for (const auto& [inode, name] : commit.xattrs) add(touched.xattrs[inode], name, name.size());
+    for (const auto& [body, first] : commit.cuts) {
+      auto [cut, fresh] = touched.cuts.emplace(body, first);
+      if (!fresh) cut->second = std::min(cut->second, first);
+      if (fresh) bytes += kBytesOfSetNode;
+    }
+    RETURN_IF_ERROR(budget.Take(bytes));
+    return true;
+  };
+  RETURN_IF_ERROR(volume.ForEachCommit(Lsn{since.value + 1}, volume.last_lsn(),
+                                       Catalog::Order::kOldestFirst, take));
   return touched;
 }
 
 Result<std::vector<Operation>> RestoreChunks(const View& then, const View& now, BodyId body,
-                                             const Touched& touched) {
+                                             const Touched& touched, RollbackBudget& budget) {
   std::set<ChunkIndex> suspects;
   if (auto chunks = touched.chunks.find(body); chunks != touched.chunks.end()) {
     suspects = chunks->second;
@@ -66,8 +81,7 @@ Result<std::vector<Operation>> RestoreChunks(const View& then, const View& now, 
   if (from != kNoChunk) {
     for (const View& view : {then, now}) {
       RETURN_IF_ERROR(ForEachChunkFrom(view, body, from, [&](ChunkIndex chunk) -> Status {
-        suspects.insert(chunk);
-        return {};
+        return suspects.insert(chunk).second ? budget.Take(kBytesOfSetNode) : Status();
       }));
     }
   }
@@ -75,23 +89,24 @@ Result<std::vector<Operation>> RestoreChunks(const View& then, const View& now, 
   for (ChunkIndex chunk : suspects) {
     ASSIGN_OR_RETURN(PieceList want, then.GetChunk(body, chunk));
     ASSIGN_OR_RETURN(PieceList have, now.GetChunk(body, chunk));
-    if (!SamePieces(want, have)) operations.emplace_back(PutChunk{body, chunk, std::move(want)});
+    if (SamePieces(want, have)) continue;
+    RETURN_IF_ERROR(Add(operations, PutChunk{body, chunk, std::move(want)}, budget));
   }
   return operations;
 }
 
-Result<std::vector<Operation>> CopyChunks(const View& then, BodyId body, BodyId copy) {
+Result<std::vector<Operation>> CopyChunks(const View& then, BodyId body, BodyId copy,
+                                          RollbackBudget& budget) {
   std::vector<Operation> operations;
   RETURN_IF_ERROR(ForEachChunkFrom(then, body, 0, [&](ChunkIndex chunk) -> Status {
     ASSIGN_OR_RETURN(PieceList pieces, then.GetChunk(body, chunk));
-    operations.emplace_back(PutChunk{copy, chunk, std::move(pieces)});
-    return {};
+    return Add(operations, PutChunk{copy, chunk, std::move(pieces)}, budget);
   }));
   return operations;
 }
 
 Result<std::vector<Operation>> RestoreXattrs(const View& then, const View& now, InodeId inode,
-                                             const Touched& touched) {
+                                             const Touched& touched, RollbackBudget& budget) {
   std::vector<Operation> operations;
   auto names = touched.xattrs.find(inode);
   if (names == touched.xattrs.end()) return operations;
@@ -100,20 +115,22 @@ Result<std::vector<Operation>> RestoreXattrs(const View& then, const View& now, 
     ASSIGN_OR_RETURN(auto have, now.GetXattr(inode, name));
     if (want == have) continue;
     if (want) {
-      operations.emplace_back(PutXattr{inode, name, std::move(*want)});
+      RETURN_IF_ERROR(Add(operations, PutXattr{inode, name, std::move(*want)}, budget));
     } else {
-      operations.emplace_back(RemoveXattr{inode, name});
+      RETURN_IF_ERROR(Add(operations, RemoveXattr{inode, name}, budget));
     }
   }
   return operations;
 }
 
-Result<std::vector<Operation>> CopyXattrs(const View& then, InodeId inode, InodeId copy) {
+Result<std::vector<Operation>> CopyXattrs(const View& then, InodeId inode, InodeId copy,
+                                          RollbackBudget& budget) {
   std::vector<Operation> operations;
   ASSIGN_OR_RETURN(std::vector<std::string> names, then.ListXattrs(inode));
   for (const std::string& name : names) {
     ASSIGN_OR_RETURN(auto value, then.GetXattr(inode, name));
-    if (value) operations.emplace_back(PutXattr{copy, name, std::move(*value)});
+    if (!value) continue;
+    RETURN_IF_ERROR(Add(operations, PutXattr{copy, name, std::move(*value)}, budget));
   }
   return operations;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "store/volume/rollback_budget.h"
 #include "store/volume/volume.h"
 
 namespace varve {
@@ -18,20 +19,23 @@ struct Touched {
   std::map<InodeId, std::set<std::string>> xattrs;
 };
 
-// The touch lists of all changes after `since`, united.
-Result<Touched> CollectTouched(Volume& volume, Lsn since);
+// The touch lists of all changes after `since`, united. Here and below `budget` is taken from, and
+// kTooLarge when it is used up.
+Result<Touched> CollectTouched(Volume& volume, Lsn since, RollbackBudget& budget);
 
 // Operations that make the body's map in the present what it was in `then`, looking only at the
 // chunks that were touched.
 Result<std::vector<Operation>> RestoreChunks(const View& then, const View& now, BodyId body,
-                                             const Touched& touched);
+                                             const Touched& touched, RollbackBudget& budget);
 // Operations that give `copy` everything that `body` had in `then`; the extents are shared.
-Result<std::vector<Operation>> CopyChunks(const View& then, BodyId body, BodyId copy);
+Result<std::vector<Operation>> CopyChunks(const View& then, BodyId body, BodyId copy,
+                                          RollbackBudget& budget);
 
 // Operations that make the touched xattrs of `inode` what they were.
 Result<std::vector<Operation>> RestoreXattrs(const View& then, const View& now, InodeId inode,
-                                             const Touched& touched);
-Result<std::vector<Operation>> CopyXattrs(const View& then, InodeId inode, InodeId copy);
+                                             const Touched& touched, RollbackBudget& budget);
+Result<std::vector<Operation>> CopyXattrs(const View& then, InodeId inode, InodeId copy,
+                                          RollbackBudget& budget);
 
 void Append(std::vector<Operation>& to, std::vector<Operation> from);
 

@@ -25,8 +25,8 @@ std::uint64_t Minus(std::uint64_t from, std::uint64_t bytes) {
 // is limited by its smallest disk.
 struct Room {
   std::uint64_t total_bytes = ~0ULL;
-  std::uint64_t free_bytes = ~0ULL;  // reserve deducted
-  bool takes_changes = true;
+  std::uint64_t free_bytes = ~0ULL;    // reserve deducted
+  std::uint64_t change_bytes = ~0ULL;  // half of it deducted
 };
 
 Room RoomPerDisk(DiskSet& disks, std::uint64_t journal_bytes, std::uint64_t catalog_bytes) {
@@ -45,7 +45,7 @@ Room RoomPerDisk(DiskSet& disks, std::uint64_t journal_bytes, std::uint64_t cata
     device.space = *space;
     ++device.members;
   }
-  if (devices.empty()) return {0, 0, true};  // whoever writes is told something better than "full"
+  if (devices.empty()) return {0, 0, ~0ULL};  // whoever writes is told something better than "full"
   Room room;
   for (const auto& [id, device] : devices) {
     const std::uint64_t reserve = ReserveOf(device.space);
@@ -53,7 +53,7 @@ Room RoomPerDisk(DiskSet& disks, std::uint64_t journal_bytes, std::uint64_t cata
         Minus(device.space.free_bytes, journal_bytes * device.members + catalog_bytes);
     room.total_bytes = std::min(room.total_bytes, device.space.total_bytes / device.members);
     room.free_bytes = std::min(room.free_bytes, Minus(free, reserve) / device.members);
-    room.takes_changes = room.takes_changes && free > reserve / 2;
+    room.change_bytes = std::min(room.change_bytes, Minus(free, reserve / 2) / device.members);
   }
   return room;
 }
@@ -81,7 +81,7 @@ void SpaceGauge::Look(DiskSet& disks, const AskUnderway& ask) {
   };
   seen.capacity_bytes = logical(room.total_bytes);
   seen.available_bytes = Minus(logical(room.free_bytes), underway.data_bytes);
-  seen.takes_changes = room.takes_changes;
+  seen.change_bytes = room.change_bytes;
   *seen_.Lock() = seen;
 }
 

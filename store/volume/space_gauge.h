@@ -39,16 +39,17 @@ class SpaceGauge {
   std::uint64_t capacity_bytes() const { return seen_.Lock()->capacity_bytes; }
   // Logical bytes that can still be written at the volume's redundancy.
   std::uint64_t AvailableBytes() const;
-  // Whether changes without data can be taken.
-  bool TakesChanges() const { return seen_.Lock()->takes_changes; }
+  // Whether a change without data can be taken, of which a disk has to hold so many bytes (in the
+  // journal and the catalog; 0: an ordinary one).
+  bool TakesChange(std::uint64_t bytes) const { return seen_.Lock()->change_bytes > bytes; }
 
  private:
   struct Seen {
     std::uint64_t capacity_bytes = 0;
-    std::uint64_t available_bytes = 0;  // underway deducted
-    std::uint64_t committed_bytes = 0;  // committed_ when it was looked
-    std::uint64_t changes = 0;          // changes_ then
-    bool takes_changes = true;
+    std::uint64_t available_bytes = 0;   // underway deducted
+    std::uint64_t committed_bytes = 0;   // committed_ when it was looked
+    std::uint64_t changes = 0;           // changes_ then
+    std::uint64_t change_bytes = ~0ULL;  // a disk's room for changes without data
   };
 
   std::atomic<std::uint64_t> committed_bytes_{0};

@@ -216,11 +216,7 @@ Result<Lsn> Volume::Commit(Change change) {
   // Data has been asked for by CheckSpace, and is not refused any more.
   const std::uint64_t data_bytes = UnplacedBytes(change);
   if (impl_->space.IsStale()) impl_->LookForSpace();
-  if (data_bytes == 0 && !impl_->space.TakesChanges()) {
-    RETURN_IF_ERROR(impl_->Settle(last_lsn()));
-    impl_->LookForSpace();
-    if (!impl_->space.TakesChanges()) return NoSpaceLeft();
-  }
+  if (data_bytes == 0) RETURN_IF_ERROR(CheckSpaceOfChange(0));
   const Result<Lsn> committed = impl_->committer->Commit(std::move(change));
   if (committed.ok()) impl_->space.Committed(data_bytes);
   return committed;
@@ -240,6 +236,16 @@ Status Volume::CheckSpace(std::uint64_t bytes) {
   if (impl_->space.AvailableBytes() >= std::max<std::uint64_t>(bytes, 1)) return {};
   return NoSpaceLeft();
 }
+
+Status Volume::CheckSpaceOfChange(std::uint64_t bytes) {
+  if (impl_->space.TakesChange(bytes)) return {};
+  RETURN_IF_ERROR(impl_->Settle(last_lsn()));
+  impl_->LookForSpace();
+  if (impl_->space.TakesChange(bytes)) return {};
+  return NoSpaceLeft();
+}
+
+std::uint64_t Volume::max_rollback_bytes() const { return impl_->options.max_rollback_bytes; }
 
 Result<View> Volume::At(Lsn lsn) {
   if (lsn == kLsnNow) return Now();

@@ -32,8 +32,8 @@ struct VolumeOptions {
   std::uint64_t inline_limit_bytes = 256 * 1024;
   // A checkpoint is taken when the journal has grown by this much since the last.
   std::uint64_t checkpoint_journal_bytes = 64 * 1024 * 1024;
-  // A rollback that comes to more than this, encoded, is refused.
-  std::uint64_t max_change_bytes = kMaxChangeBytes;
+  // A rollback that would take more memory than this is refused; less than a frame of the journal.
+  std::uint64_t max_rollback_bytes = 512ULL * 1024 * 1024;
   JournalOptions journal;
   StripeWriterOptions stripes;
   CatalogOptions catalog;
@@ -85,7 +85,6 @@ class Volume {
   // after Sync. Thread-safe; the caller orders changes that touch the same things. Blocks while too
   // many bytes are pending. kReadOnly after the volume has lost its ability to write, kNoSpace
   // when the disks cannot take it; a change without data can be taken for longer (SpaceGauge).
-  // kTooLarge for a rollback past VolumeOptions::max_change_bytes, which changes nothing.
   Result<Lsn> Commit(Change change);
   // Returns when every change up to `lsn` survives power loss together with the loss of m disks.
   Status Sync(Lsn lsn);
@@ -97,6 +96,9 @@ class Volume {
   // kNoSpace if `bytes` more of logical data would not fit. Cheap as long as they do; near the end
   // it waits until what was committed before is durable and applied.
   Status CheckSpace(std::uint64_t bytes);
+  // The same for a change without data, of which each disk may have to hold so many bytes.
+  Status CheckSpaceOfChange(std::uint64_t bytes);
+  std::uint64_t max_rollback_bytes() const;
 
   // --- Reading ---
   View Now() { return View(this, kLsnNow); }

@@ -6,8 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <thread>
 
 #include "store/base/unique_fd.h"
@@ -17,6 +21,7 @@ namespace varve {
 namespace {
 
 namespace bfs = boost::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -45,6 +50,46 @@ TEST_F(DaemonTest, StatusTellsWhatThereIs) {
   // here.
   EXPECT_THAT(volume_.Run({"status"}).out, HasSubstr(volume_.mountpoint()));
   EXPECT_THAT(Varve({"status", volume_.mountpoint()}), HasSubstr("ONLINE: 6 of 6 disks online"));
+}
+
+// What the daemon was started with.
+std::string EnvironmentOf(pid_t daemon) {
+  std::ifstream file("/proc/" + std::to_string(daemon) + "/environ");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(DaemonTest, KeepsItsMemoryInHugePagesUnlessToldOtherwise) {
+  ASSERT_EQ(std::getenv("GLIBC_TUNABLES"), nullptr) << "the test is about setting it";
+  EXPECT_THAT(EnvironmentOf(volume_.daemon()), HasSubstr("GLIBC_TUNABLES=glibc.malloc.hugetlb=1"));
+  ::setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=0", 1);
+  Remount();
+  ::unsetenv("GLIBC_TUNABLES");
+  EXPECT_THAT(EnvironmentOf(volume_.daemon()),
+              AllOf(HasSubstr("glibc.malloc.perturb=0"), Not(HasSubstr("hugetlb"))));
+}
+
+TEST_F(DaemonTest, CanBeStartedByTheLoader) {
+  const std::string loader = "/lib64/ld-linux-x86-64.so.2";
+  if (!PathExists(loader)) GTEST_SKIP() << "no " << loader;
+  const RunResult help = RunProgram({loader, VARVE_BINARY, "mount", "--help"});
+  EXPECT_EQ(help.status, 0) << help.err;
+  EXPECT_THAT(help.out, HasSubstr("varve mount"));
+}
+
+TEST_F(DaemonTest, DoesNothingWhenNothingIsAskedOfIt) {
+  WriteFile(volume_ / "file", "x");
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const auto processor_seconds = [&] {
+    std::ifstream file("/proc/" + std::to_string(volume_.daemon()) + "/stat");
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::istringstream words(text.substr(text.rfind(')') + 2));
+    std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
+    const auto ticks = std::stoul(fields.at(11)) + std::stoul(fields.at(12));  // utime, stime
+    return static_cast<double>(ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  };
+  const double before = processor_seconds();
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  EXPECT_LT(processor_seconds() - before, 0.5) << "in two seconds";
 }
 
 TEST_F(DaemonTest, SignalsUnmountCleanly) {

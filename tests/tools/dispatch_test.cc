@@ -103,6 +103,15 @@ Args Translated(const Args& args) {
   return result.ok() && result->has_value() ? **result : Args{};
 }
 
+TEST(Dispatch, KnowsWhatStartsADaemon) {
+  EXPECT_TRUE(StartsDaemon({"varve", "mount", "disk", "place"}));
+  EXPECT_TRUE(StartsDaemon({"/sbin/mount.fuse.varve", "disk", "place"}));
+  EXPECT_FALSE(StartsDaemon({"/opt/mount.d/varve", "status"}));
+  EXPECT_FALSE(StartsDaemon({"fsck.varve", "disk"}));
+  EXPECT_FALSE(StartsDaemon({"varve"}));
+  EXPECT_FALSE(StartsDaemon({}));
+}
+
 TEST(MountHelper, TakesWhatMountGivesIt) {
   EXPECT_EQ(Translated({"/disk", "/mnt", "-o", "rw,noauto,snapdir=visible"}),
             (Args{"-o", "rw,noauto,snapdir=visible", "--", "/disk", "/mnt"}));

@@ -96,26 +96,53 @@ TEST(Rollback, OfAFileBringsItsContentBackAndIsAVersionItself) {
   EXPECT_EQ(ContentOf(volume.Now(), "a"), "bad");
 }
 
-TEST(Rollback, ThatTheJournalCannotHoldIsRefusedAndChangesNothing) {
+TEST(Rollback, OfMoreThanFitsIntoMemoryIsRefused) {
   VolumeFixture fixture;
-  fixture.options().max_change_bytes = 1024;
+  fixture.options().max_rollback_bytes = 32 * 1024;
   fixture.FormatAndOpen();
   Volume& volume = fixture.volume();
   const Lsn empty = volume.last_lsn();
-  for (int i = 0; i < 100; ++i) {
-    auto file = CreateFile(volume, "file " + std::to_string(i));
-    ASSERT_TRUE(file.ok());
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(CreateFile(volume, "file " + std::to_string(i)).ok());
   }
-  const auto before = TreeOf(volume.Now());
-  const Lsn last = volume.last_lsn();
-  const Status all = CommitPlan(volume, PlanTreeRollback(volume, kRootInode, empty));
+  const auto all = PlanTreeRollback(volume, kRootInode, empty);
   ASSERT_FALSE(all.ok());
   EXPECT_EQ(all.error().code(), ErrorCode::kTooLarge) << all.error().message();
-  EXPECT_EQ(volume.last_lsn(), last);
-  EXPECT_EQ(TreeOf(volume.Now()), before);
-  // The volume goes on, smaller rollbacks included.
-  ASSERT_TRUE(CommitPlan(volume, PlanTreeRollback(volume, kRootInode, Lsn{last.value - 2})).ok());
-  EXPECT_EQ(TreeOf(volume.Now()).size(), before.size() - 2);
+  // Smaller ones are not.
+  const Lsn late{volume.last_lsn().value - 2};
+  ASSERT_TRUE(CommitPlan(volume, PlanTreeRollback(volume, kRootInode, late)).ok());
+  EXPECT_EQ(TreeOf(volume.Now()).size(), 198U);
+}
+
+TEST(Rollback, OfAFileOfMoreChunksThanFitIntoMemoryIsRefused) {
+  VolumeFixture fixture;
+  fixture.options().max_rollback_bytes = 16 * 1024;
+  fixture.FormatAndOpen();
+  Volume& volume = fixture.volume();
+  auto file = CreateFile(volume, "a");
+  ASSERT_TRUE(file.ok());
+  const auto before = WriteFile(volume, *file, std::string(100 * kChunkBytes, 'a'));
+  ASSERT_TRUE(before.ok());
+  ASSERT_TRUE(WriteFile(volume, *file, std::string(100 * kChunkBytes, 'b')).ok());
+  const auto plan = PlanFileRollback(volume, file->inode, *before);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().code(), ErrorCode::kTooLarge) << plan.error().message();
+}
+
+TEST(Rollback, PlansKnowWhatTheyTake) {
+  VolumeFixture fixture;
+  fixture.FormatAndOpen();
+  Volume& volume = fixture.volume();
+  const Lsn empty = volume.last_lsn();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(CreateFile(volume, "file " + std::to_string(i)).ok());
+  }
+  auto plan = PlanTreeRollback(volume, kRootInode, empty);
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  plan->change.lsn = Lsn{1};
+  Encoder record;
+  EncodeChange(plan->change, record);
+  EXPECT_GE(plan->bytes, record.size());
 }
 
 TEST(Rollback, OfAFileThatDidNotExistThenIsRefused) {
