@@ -123,7 +123,7 @@ void SetAttr(fuse_req_t req, fuse_ino_t node, struct stat* attr, int to_set,
 
 // A new node under a name that is free; the number of the error otherwise.
 int MakeNamed(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
-              fuse_entry_param& entry) {
+              fuse_entry_param& entry, const std::string& target = {}) {
   NullTree& tree = TreeOf(req);
   const std::lock_guard lock(tree.mutex);
   NullNode& directory = tree.At(parent);
@@ -134,7 +134,9 @@ int MakeNamed(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
   attributes.st_mode = mode & ~caller->umask;
   attributes.st_uid = caller->uid;
   attributes.st_gid = caller->gid;
+  attributes.st_size = static_cast<off_t>(target.size());
   NullNode& node = tree.Make(attributes);
+  node.target = target;
   tree.AddName(directory, name, node);
   ++node.known;
   entry = ToEntry(node);
@@ -149,6 +151,26 @@ void MakeDirectory(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t m
   } else {
     ReplyEntry(req, entry);
   }
+}
+
+void Symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* name) {
+  fuse_entry_param entry{};
+  const int failed = MakeNamed(req, parent, name, S_IFLNK | 0777, entry, target);
+  if (failed != 0) {
+    fuse_reply_err(req, failed);
+  } else {
+    ReplyEntry(req, entry);
+  }
+}
+
+void ReadLink(fuse_req_t req, fuse_ino_t node) {
+  NullTree& tree = TreeOf(req);
+  std::string target;
+  {
+    const std::lock_guard lock(tree.mutex);
+    target = tree.At(node).target;
+  }
+  fuse_reply_readlink(req, target.c_str());
 }
 
 // As Varve has it: what is opened for writing only passes the kernel's cache by.
@@ -365,6 +387,8 @@ fuse_lowlevel_ops NullOperations() {
   ops.getattr = GetAttr;
   ops.setattr = SetAttr;
   ops.mkdir = MakeDirectory;
+  ops.symlink = Symlink;
+  ops.readlink = ReadLink;
   ops.unlink = Unlink;
   ops.rmdir = RemoveDirectory;
   ops.rename = Rename;

@@ -23,6 +23,7 @@ struct NullNode {
   struct stat stat{};
   std::uint64_t known = 0;  // references that the kernel holds
   NullNodeId parent = 0;    // of a directory
+  std::string target;       // of a symbolic link
 
   // Of a directory: its names by the order of their making, which is an offset that stays where it
   // is whatever comes and goes.
