@@ -1,7 +1,8 @@
 // The threads that take requests from the kernel and serve them. libfuse has a loop of its own;
 // there as many threads wait in the kernel as were ever needed at once, and each request wakes the
 // one that has slept longest, whose memory is coldest. Here a few wait in the kernel and the others
-// beside, until all of the few are busy.
+// beside, until all of the few are busy. Who has served a request looks out for the next for some
+// microseconds before sleeping, as long as that succeeds.
 #pragma once
 
 #include <condition_variable>

@@ -9,7 +9,7 @@ Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to) {
   ASSIGN_OR_RETURN(View then, volume.At(to));
   const View now = volume.Now();
   RollbackBudget budget(volume.max_rollback_bytes());
-  ASSIGN_OR_RETURN(Touched touched, CollectTouched(volume, to, budget));
+  ASSIGN_OR_RETURN(Touched touched, CollectTouched(volume, to));
   ASSIGN_OR_RETURN(auto want, then.GetInode(file));
   ASSIGN_OR_RETURN(auto have, now.GetInode(file));
   if (!have) return Error(ErrorCode::kNotFound, "the file does not exist now");
@@ -31,6 +31,7 @@ Result<RollbackPlan> PlanFileRollback(Volume& volume, InodeId file, Lsn to) {
   if (plan.change.operations.empty() && compared == *have) return plan;
   want->ctime_ns = volume.NextTime();
   plan.change.operations.emplace_back(PutInode{file, *want});
+  RETURN_IF_ERROR(budget.Take(plan.change.operations.back()));
   plan.inodes.push_back(file);
   plan.bytes = budget.taken_bytes();
   return plan;

@@ -50,10 +50,10 @@ class TreeRollback {
         budget_(volume.max_rollback_bytes()) {}
 
   Result<RollbackPlan> Plan() {
-    ASSIGN_OR_RETURN(touched_, CollectTouched(volume_, then_.at(), budget_));
+    ASSIGN_OR_RETURN(touched_, CollectTouched(volume_, then_.at()));
     if (touched_.inodes.empty() && touched_.entries.empty()) return std::move(plan_);
     time_ns_ = volume_.NextTime();
-    RETURN_IF_ERROR(Mark());
+    ASSIGN_OR_RETURN(marked_, MarkWays(volume_, then_, touched_));
     RETURN_IF_ERROR(WalkNow(root_));
     RETURN_IF_ERROR(Reconcile(root_));
     RETURN_IF_ERROR(FinishFiles());
@@ -76,34 +76,7 @@ class TreeRollback {
     return {};
   }
 
-  // By its links: a file's attributes say where it was linked last, but that name may be gone and
-  // another be left.
-  Status MarkChain(const View& view, InodeId inode) {
-    std::unordered_set<InodeId>& marked = view.IsNow() ? marked_now_ : marked_then_;
-    std::vector<InodeId> waiting{inode};
-    while (!waiting.empty()) {
-      const InodeId at = waiting.back();
-      waiting.pop_back();
-      if (!marked.insert(at).second || at == kRootInode) continue;
-      ASSIGN_OR_RETURN(const auto links, volume_.LinksOf(at, view.at()));
-      for (const Catalog::Link& link : links) waiting.push_back(link.parent);
-    }
-    return {};
-  }
-
-  Status Mark() {
-    for (const View& view : {then_, now_}) {
-      for (InodeId inode : touched_.inodes) RETURN_IF_ERROR(MarkChain(view, inode));
-      for (const auto& [parent, names] : touched_.entries) {
-        RETURN_IF_ERROR(MarkChain(view, parent));
-      }
-    }
-    return {};
-  }
-
-  bool LookInto(InodeId directory) const {
-    return marked_now_.contains(directory) || marked_then_.contains(directory);
-  }
+  bool LookInto(InodeId directory) const { return marked_.contains(directory); }
 
   // Counts the links of files in N and remembers which directories are in it.
   Status WalkNow(InodeId directory) {
@@ -389,8 +362,7 @@ class TreeRollback {
   RollbackBudget budget_;
   TimeNs time_ns_ = 0;
   Touched touched_;
-  std::unordered_set<InodeId> marked_then_;
-  std::unordered_set<InodeId> marked_now_;
+  std::unordered_set<InodeId> marked_;
   std::unordered_set<InodeId> inside_now_;  // directories of N
   std::unordered_set<InodeId> reconciled_;
   std::map<InodeId, std::map<std::string, Entry>> entries_now_;

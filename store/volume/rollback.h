@@ -11,7 +11,7 @@ namespace varve {
 
 struct RollbackPlan {
   Change change;            // to be committed; empty operations: nothing differs
-  std::uint64_t bytes = 0;  // of memory that it takes, more than its record will have
+  std::uint64_t bytes = 0;  // of memory that the operations take; their record is smaller
   // Present inodes and entries whose meaning it alters, for invalidating caches.
   std::vector<InodeId> inodes;
   std::vector<CommitRecord::TouchedEntry> entries;
@@ -19,7 +19,7 @@ struct RollbackPlan {
 
 // The caller holds all other writers off from before the call until the change is committed. Cost:
 // O(changes since `to`), by the commits' touch lists, whatever the size of the tree. kTooLarge for
-// one that would take more memory than VolumeOptions::max_rollback_bytes.
+// one whose operations would take more memory than VolumeOptions::max_rollback_bytes.
 //
 // File: contents, size, mode, owner, times and xattrs as of `to`; the name stays. All links of the
 // file see it.

@@ -8,8 +8,8 @@
 
 namespace varve {
 
-// Counts the memory that a plan takes, and what was looked through for it. A record is smaller than
-// the operations it comes from, so what fits here the journal can hold.
+// Counts the memory that a plan's operations take. A record is smaller than the operations it comes
+// from, so what fits here the journal can hold.
 class RollbackBudget {
  public:
   explicit RollbackBudget(std::uint64_t bytes) : limit_bytes_(bytes) {}

@@ -6,9 +6,6 @@
 namespace varve {
 namespace {
 
-// What one key takes in a std::set, about.
-constexpr std::size_t kBytesOfSetNode = 64;
-
 // Puts an operation behind others, if the budget has it.
 Status Add(std::vector<Operation>& operations, Operation operation, RollbackBudget& budget) {
   RETURN_IF_ERROR(budget.Take(operation));
@@ -44,30 +41,60 @@ bool SamePieces(const PieceList& a, const PieceList& b) {
 
 }  // namespace
 
-Result<Touched> CollectTouched(Volume& volume, Lsn since, RollbackBudget& budget) {
+Result<Touched> CollectTouched(Volume& volume, Lsn since) {
   Touched touched;
-  const auto take = [&](const CommitRecord& commit) -> Result<bool> {
-    std::uint64_t bytes = 0;
-    const auto add = [&bytes](auto& set, const auto& key, std::size_t behind = 0) {
-      if (set.insert(key).second) bytes += kBytesOfSetNode + behind;
-    };
-    for (const InodeId inode : commit.inodes) add(touched.inodes, inode);
-    for (const auto& [parent, name] : commit.entries) {
-      add(touched.entries[parent], name, name.size());
-    }
-    for (const auto& [body, chunk] : commit.chunks) add(touched.chunks[body], chunk);
-    for (const auto& [inode, name] : commit.xattrs) add(touched.xattrs[inode], name, name.size());
-    for (const auto& [body, first] : commit.cuts) {
-      auto [cut, fresh] = touched.cuts.emplace(body, first);
-      if (!fresh) cut->second = std::min(cut->second, first);
-      if (fresh) bytes += kBytesOfSetNode;
-    }
-    RETURN_IF_ERROR(budget.Take(bytes));
-    return true;
-  };
-  RETURN_IF_ERROR(volume.ForEachCommit(Lsn{since.value + 1}, volume.last_lsn(),
-                                       Catalog::Order::kOldestFirst, take));
+  RETURN_IF_ERROR(
+      volume.ForEachCommit(Lsn{since.value + 1}, volume.last_lsn(), Catalog::Order::kOldestFirst,
+                           [&](const CommitRecord& commit) -> Result<bool> {
+                             touched.inodes.insert(commit.inodes.begin(), commit.inodes.end());
+                             for (const auto& entry : commit.entries)
+                               touched.entries[entry.parent].insert(entry.name);
+                             for (const auto& [body, chunk] : commit.chunks)
+                               touched.chunks[body].insert(chunk);
+                             for (const auto& [body, first] : commit.cuts) {
+                               auto [cut, fresh] = touched.cuts.emplace(body, first);
+                               if (!fresh) cut->second = std::min(cut->second, first);
+                             }
+                             for (const auto& [inode, name] : commit.xattrs)
+                               touched.xattrs[inode].insert(name);
+                             return true;
+                           }));
   return touched;
+}
+
+namespace {
+
+// By its links: a file's attributes say where it was linked last, but that name may be gone and
+// another be left.
+Status MarkWay(Volume& volume, const View& view, InodeId inode,
+               std::unordered_set<InodeId>& marked) {
+  std::vector<InodeId> waiting{inode};
+  while (!waiting.empty()) {
+    const InodeId at = waiting.back();
+    waiting.pop_back();
+    if (!marked.insert(at).second || at == kRootInode) continue;
+    ASSIGN_OR_RETURN(const auto links, volume.LinksOf(at, view.at()));
+    for (const Catalog::Link& link : links) waiting.push_back(link.parent);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unordered_set<InodeId>> MarkWays(Volume& volume, const View& then,
+                                             const Touched& touched) {
+  std::unordered_set<InodeId> all;
+  for (const View& view : {then, volume.Now()}) {
+    std::unordered_set<InodeId> marked;  // the ways of one view say nothing of the other's
+    for (const InodeId inode : touched.inodes) {
+      RETURN_IF_ERROR(MarkWay(volume, view, inode, marked));
+    }
+    for (const auto& [parent, names] : touched.entries) {
+      RETURN_IF_ERROR(MarkWay(volume, view, parent, marked));
+    }
+    all.merge(marked);
+  }
+  return all;
 }
 
 Result<std::vector<Operation>> RestoreChunks(const View& then, const View& now, BodyId body,
@@ -81,7 +108,8 @@ Result<std::vector<Operation>> RestoreChunks(const View& then, const View& now, 
   if (from != kNoChunk) {
     for (const View& view : {then, now}) {
       RETURN_IF_ERROR(ForEachChunkFrom(view, body, from, [&](ChunkIndex chunk) -> Status {
-        return suspects.insert(chunk).second ? budget.Take(kBytesOfSetNode) : Status();
+        suspects.insert(chunk);
+        return {};
       }));
     }
   }

@@ -19,9 +19,16 @@ struct Touched {
   std::map<InodeId, std::set<std::string>> xattrs;
 };
 
-// The touch lists of all changes after `since`, united. Here and below `budget` is taken from, and
-// kTooLarge when it is used up.
-Result<Touched> CollectTouched(Volume& volume, Lsn since, RollbackBudget& budget);
+// The touch lists of all changes after `since`, united: of the whole volume, so that they say
+// nothing of how large a rollback is.
+Result<Touched> CollectTouched(Volume& volume, Lsn since);
+
+// The directories on the ways from the root to what was touched, by any of its names, in `then` and
+// in the present; and what was touched itself.
+Result<std::unordered_set<InodeId>> MarkWays(Volume& volume, const View& then,
+                                             const Touched& touched);
+
+// Operations below are taken from the budget, and kTooLarge is answered when it is used up.
 
 // Operations that make the body's map in the present what it was in `then`, looking only at the
 // chunks that were touched.

@@ -32,7 +32,8 @@ struct VolumeOptions {
   std::uint64_t inline_limit_bytes = 256 * 1024;
   // A checkpoint is taken when the journal has grown by this much since the last.
   std::uint64_t checkpoint_journal_bytes = 64 * 1024 * 1024;
-  // A rollback that would take more memory than this is refused; less than a frame of the journal.
+  // A rollback whose operations would take more memory than this is refused. Less than a frame of
+  // the journal, which holds their record.
   std::uint64_t max_rollback_bytes = 512ULL * 1024 * 1024;
   JournalOptions journal;
   StripeWriterOptions stripes;

@@ -137,12 +137,36 @@ TEST(Rollback, PlansKnowWhatTheyTake) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(CreateFile(volume, "file " + std::to_string(i)).ok());
   }
-  auto plan = PlanTreeRollback(volume, kRootInode, empty);
-  ASSERT_TRUE(plan.ok()) << plan.error().message();
-  plan->change.lsn = Lsn{1};
-  Encoder record;
-  EncodeChange(plan->change, record);
-  EXPECT_GE(plan->bytes, record.size());
+  auto file = CreateFile(volume, "a");
+  ASSERT_TRUE(file.ok());
+  const Lsn before = volume.last_lsn();
+  ASSERT_TRUE(WriteFile(volume, *file, std::string(3 * kChunkBytes, 'a')).ok());
+  for (auto plan : {PlanTreeRollback(volume, kRootInode, empty),
+                    PlanFileRollback(volume, file->inode, before)}) {
+    ASSERT_TRUE(plan.ok()) << plan.error().message();
+    ASSERT_FALSE(plan->change.operations.empty());
+    plan->change.lsn = Lsn{1};
+    Encoder record;
+    EncodeChange(plan->change, record);
+    EXPECT_GE(plan->bytes, record.size());
+  }
+}
+
+TEST(Rollback, OfAFileIsNotRefusedForWhatElseHasChanged) {
+  VolumeFixture fixture;
+  fixture.options().max_rollback_bytes = 4 * 1024;
+  fixture.FormatAndOpen();
+  Volume& volume = fixture.volume();
+  auto file = CreateFile(volume, "a");
+  ASSERT_TRUE(file.ok());
+  const auto good = WriteFile(volume, *file, "good");
+  ASSERT_TRUE(good.ok());
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(CreateFile(volume, "file " + std::to_string(i)).ok());
+  }
+  ASSERT_TRUE(WriteFile(volume, *file, "bad").ok());
+  ASSERT_TRUE(CommitPlan(volume, PlanFileRollback(volume, file->inode, *good)).ok());
+  EXPECT_EQ(ContentOf(volume.Now(), "a"), "good");
 }
 
 TEST(Rollback, OfAFileThatDidNotExistThenIsRefused) {
