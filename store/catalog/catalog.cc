@@ -11,7 +11,7 @@ constexpr int kMaxReaders = 64;
 // While a catalog is filled there is nobody else to take memory.
 constexpr std::uint64_t kFillingCaches = 2;
 
-Status RemoveIfThere(Disk& disk, const std::string& object) {
+Status RemoveIfThere(Disk& disk, std::string_view object) {
   auto removed = disk.Remove(object);
   if (removed.ok() || removed.error().code() == ErrorCode::kNotFound) return {};
   return removed.error().In("removing the catalog that was there");
@@ -47,7 +47,10 @@ Result<std::unique_ptr<Catalog>> Catalog::Create(std::shared_ptr<Disk> disk,
 Result<std::unique_ptr<Catalog>> Catalog::CreateToFill(std::shared_ptr<Disk> disk,
                                                        const CatalogIdentity& identity,
                                                        const CatalogOptions& options) {
-  for (const char* suffix : {"", "-wal", "-journal", "-fold"}) {
+  // First of all the database: without its log it may be a mixture of two states that looks whole.
+  RETURN_IF_ERROR(RemoveIfThere(*disk, kCatalogObject));
+  RETURN_IF_ERROR(disk->SyncNames());
+  for (const char* suffix : {"-wal", "-journal", "-fold"}) {
     RETURN_IF_ERROR(RemoveIfThere(*disk, std::string(kCatalogObject) + suffix));
   }
   RETURN_IF_ERROR(disk->SyncNames());
@@ -98,11 +101,17 @@ Catalog::~Catalog() {
   impl_->readers.Close();
   std::lock_guard lock(impl_->writer_mutex);
   if (impl_->filling) return;  // nobody will use it
+  if (impl_->abandoned) {
+    impl_->writer->LeaveLogOnClose();
+    return;
+  }
   // A failure costs nothing: the log stays, and the next Open recovers from it.
   const bool folded = impl_->FoldLogLocked().ok();
   impl_->writer.reset();
   if (folded) (void)RemoveFoldNote(*impl_->disk);
 }
+
+void Catalog::Abandon() { impl_->abandoned = true; }
 
 Status Catalog::Impl::OpenReaders(const CatalogOptions& options) {
   const int count = std::clamp(options.readers, 1, kMaxReaders);

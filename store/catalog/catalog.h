@@ -90,6 +90,9 @@ class Catalog {
                                                const CatalogOptions& options);
   // Folds SQLite's log into the database and closes it, so that one object is left.
   ~Catalog();
+  // Another is made, perhaps under the same names on the same disk, or will be: this one is to be
+  // closed without touching what the names mean by then. Reading goes on as long as it can.
+  void Abandon();
 
   // Applies changes in LSN order; those <= applied_lsn() are skipped. Every pending extent must
   // have a place (CHECK). One transaction, but several if they clone more than kClonedTogether

@@ -34,6 +34,7 @@ struct Catalog::Impl {
 
   // Set until FinishFilling: there is neither a log nor a reader.
   std::optional<CatalogOptions> filling;
+  std::atomic<bool> abandoned{false};
 
   ReaderPool readers;
 

@@ -205,6 +205,10 @@ Result<LogSize> Database::FoldLog(Fold how) {
   return size;
 }
 
+void Database::LeaveLogOnClose() {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
 Status Database::LeaveOutJournal() {
   // SQLite allows it only to those who have said that they know what they do.
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);

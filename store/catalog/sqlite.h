@@ -134,6 +134,8 @@ class Database {
   std::uint64_t log_frames() const { return log_frames_; }
   // Moves SQLite's log into the database file. kBusy: a reader or writer is in the way.
   Result<LogSize> FoldLog(Fold how);
+  // Closing neither folds the log nor removes it.
+  void LeaveLogOnClose();
   // From now on, until a log mode is chosen and `synchronous` is set: no journal and no sync.
   // Nothing can be rolled back.
   Status LeaveOutJournal();

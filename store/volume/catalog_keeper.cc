@@ -17,8 +17,9 @@ bool CatalogKeeper::IsCatalogFailure(const Error& error) {
 
 Result<std::shared_ptr<Catalog>> CatalogKeeper::Wait() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return end_ || (catalog_ && !failure_); });
+  changed_.wait(lock, [&] { return end_ || (catalog_ && !failure_) || (failure_ && !listener_); });
   if (end_) return *end_;
+  if (failure_) return *failure_;
   return catalog_;
 }
 
@@ -43,6 +44,8 @@ void CatalogKeeper::Set(std::shared_ptr<Catalog> catalog, DiskIndex slot) {
     failure_.reset();
   }
   changed_.notify_all();
+  // By now its names may be those of the new one.
+  if (old) old->Abandon();
 }
 
 void CatalogKeeper::Report(const std::shared_ptr<Catalog>& failed, const Error& why) {
@@ -82,6 +85,7 @@ void CatalogKeeper::Close() {
     std::lock_guard lock(mutex_);
     if (!end_) end_ = Error(ErrorCode::kCancelled, "the volume is closed");
     old = std::move(catalog_);
+    if (old && failure_) old->Abandon();
   }
   changed_.notify_all();
 }

@@ -16,8 +16,9 @@ namespace varve {
 // Thread-safe. Readers go through With(); the applier thread replaces a catalog that was reported.
 class CatalogKeeper {
  public:
-  // Calls `read(Catalog&)` -> Result<T>. If the catalog itself fails (its disk, its pages), reports
-  // it, waits for the rebuilt one and calls again; who is in a hurry gets kBusy instead.
+  // Calls `read(Catalog&)` -> Result<T> or Status. If the catalog itself fails (its disk, its
+  // pages), reports it, waits for the rebuilt one and calls again; who is in a hurry gets kBusy
+  // instead. While nobody listens to reports nobody rebuilds: the failure is the answer.
   template <typename Read>
   auto With(Read read, Patience patience = Patience::kWait)
       -> decltype(read(std::declval<Catalog&>())) {
@@ -45,9 +46,9 @@ class CatalogKeeper {
   std::optional<Error> failure() const;
   // No catalog will come: every waiter gets `why`.
   void GiveUp(const Error& why);
-  // Drops the catalog (folding its log into it). Waiters get kCancelled.
+  // Drops the catalog (folding its log into it, unless it has failed). Waiters get kCancelled.
   void Close();
-  // Called from Report, without locks. Set once.
+  // Called from Report, without locks. Set once, before other threads have the keeper.
   void OnReport(std::function<void()> listener) { listener_ = std::move(listener); }
 
   static bool IsCatalogFailure(const Error& error);

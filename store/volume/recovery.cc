@@ -16,7 +16,7 @@ constexpr std::size_t kReplayBatch = 4096;
 
 // The catalog has applied `change` already, with its inline data packed somewhere: says the same
 // with the places that the catalog knows, so that the checkpoint and the live catalog agree.
-Status ResolveApplied(Catalog& catalog, StripeIndex& index, Change& change) {
+Status ResolveApplied(CatalogKeeper& keeper, StripeIndex& index, Change& change) {
   std::set<StripeId> stripes;
   for (Operation& operation : change.operations) {
     auto* write = std::get_if<WriteChunk>(&operation);
@@ -25,8 +25,9 @@ Status ResolveApplied(Catalog& catalog, StripeIndex& index, Change& change) {
         std::any_of(write->pieces.begin(), write->pieces.end(),
                     [](const Piece& p) { return p.pending && !p.pending->place(); });
     if (!inlined) continue;
-    ASSIGN_OR_RETURN(auto states,
-                     catalog.Chunks(write->body, write->chunk, write->chunk, change.lsn));
+    ASSIGN_OR_RETURN(auto states, keeper.With([&](Catalog& catalog) {
+      return catalog.Chunks(write->body, write->chunk, write->chunk, change.lsn);
+    }));
     PutChunk put{write->body, write->chunk, {}};
     if (!states.empty()) put.pieces = std::move(states.front().second);
     for (const Piece& piece : put.pieces) stripes.insert(piece.extent.stripe);
@@ -45,13 +46,15 @@ Status ResolveApplied(Catalog& catalog, StripeIndex& index, Change& change) {
   return {};
 }
 
-// Opens the catalog the labels name, or makes a new one from the checkpoints.
+// Opens the catalog the labels name, or makes a new one from the checkpoints, which it does too if
+// one was opened and has failed since.
 Result<std::shared_ptr<Catalog>> OpenOrRebuild(const RecoveryParts& parts,
                                                const std::optional<CheckpointRef>& head) {
   const DiskLabel label = parts.disks.label();
   const CatalogIdentity identity{label.volume_uuid, label.catalog_generation};
-  Error why(ErrorCode::kDiskLost, "its disk is not online");
-  if (auto disk = parts.disks.online(label.catalog_slot)) {
+  const std::optional<Error> failed = parts.catalog.failure();
+  Error why = failed.value_or(Error(ErrorCode::kDiskLost, "its disk is not online"));
+  if (auto disk = parts.disks.online(label.catalog_slot); disk && !failed) {
     auto opened = Catalog::Open(disk, identity, parts.options.catalog);
     if (opened.ok()) {
       std::shared_ptr<Catalog> catalog = std::move(*opened);
@@ -60,7 +63,7 @@ Result<std::shared_ptr<Catalog>> OpenOrRebuild(const RecoveryParts& parts,
     }
     why = opened.error();
   }
-  if (head) {
+  if (head || failed) {
     parts.progress("rebuilding the catalog from checkpoints (" + why.message() + ")");
     parts.options.findings(Finding{.kind = FindingKind::kCatalogMissing,
                                    .disk = label.catalog_slot,
@@ -75,35 +78,37 @@ Result<std::shared_ptr<Catalog>> OpenOrRebuild(const RecoveryParts& parts,
 }
 
 // Applies what the checkpoints hold and the catalog lacks (it lost its last transactions).
-Status CatchUp(const RecoveryParts& parts, Catalog& catalog, const CheckpointRef& head) {
-  if (catalog.applied_lsn() >= head.last_lsn) return {};
-  return ReplayChain(parts.disks, parts.disks.label().volume_uuid, head, catalog.applied_lsn(),
-                     [&](std::vector<Change>& changes) -> Status {
-                       std::vector<const Change*> pointers;
-                       for (const Change& change : changes) pointers.push_back(&change);
-                       return catalog.Apply(pointers);
-                     });
+Status CatchUp(const RecoveryParts& parts, Lsn applied, const CheckpointRef& head) {
+  if (applied >= head.last_lsn) return {};
+  return ReplayChain(
+      parts.disks, parts.disks.label().volume_uuid, head, applied,
+      [&](std::vector<Change>& changes) -> Status {
+        std::vector<const Change*> pointers;
+        for (const Change& change : changes) pointers.push_back(&change);
+        return parts.catalog.With([&](Catalog& catalog) { return catalog.Apply(pointers); });
+      });
 }
 
-Status ReplayBatch(const RecoveryParts& parts, Catalog& catalog, Checkpointer& checkpointer,
+Status ReplayBatch(const RecoveryParts& parts, Lsn applied, Checkpointer& checkpointer,
                    Batch& batch) {
   if (batch.empty()) return {};
   for (auto& change : batch) parts.index.Add(change->operations);
-  const Lsn applied = catalog.applied_lsn();
   Batch missing;
   for (auto& change : batch) {
     if (change->lsn > applied) {
       missing.push_back(change);
     } else {
-      RETURN_IF_ERROR(ResolveApplied(catalog, parts.index, *change));
+      RETURN_IF_ERROR(ResolveApplied(parts.catalog, parts.index, *change));
     }
   }
   if (!missing.empty()) {
     RETURN_IF_ERROR(PlaceChanges(missing, parts.pack_writer, parts.index));
     std::vector<const Change*> pointers;
     for (const auto& change : missing) pointers.push_back(change.get());
-    RETURN_IF_ERROR(catalog.Apply(pointers));
-    RETURN_IF_ERROR(catalog.FoldLog());
+    RETURN_IF_ERROR(parts.catalog.With([&](Catalog& catalog) -> Status {
+      RETURN_IF_ERROR(catalog.Apply(pointers));
+      return catalog.FoldLog();
+    }));
   }
   checkpointer.Add(batch);
   parts.index.Applied(batch);
@@ -112,10 +117,10 @@ Status ReplayBatch(const RecoveryParts& parts, Catalog& catalog, Checkpointer& c
 }
 
 // No segment that anything knows of may be begun again, though its disks be away.
-Status SkipKnownSegments(const RecoveryParts& parts, Catalog& catalog,
-                         const JournalContents& contents) {
+Status SkipKnownSegments(const RecoveryParts& parts, const JournalContents& contents) {
   ASSIGN_OR_RETURN(SegmentId highest, HighestSegmentOnDisks(parts.disks));
-  ASSIGN_OR_RETURN(std::vector<SegmentDescriptor> known, catalog.ListSegments());
+  ASSIGN_OR_RETURN(std::vector<SegmentDescriptor> known,
+                   parts.catalog.With([](Catalog& catalog) { return catalog.ListSegments(); }));
   if (contents.checkpoint) {
     known.insert(known.end(), contents.checkpoint->segments.begin(),
                  contents.checkpoint->segments.end());
@@ -126,7 +131,7 @@ Status SkipKnownSegments(const RecoveryParts& parts, Catalog& catalog,
     }
   }
   for (const SegmentDescriptor& segment : known) highest = std::max(highest, segment.id);
-  parts.next_segment = highest.value + 1;
+  parts.next_segment = std::max(parts.next_segment.load(), highest.value + 1);
   return {};
 }
 
@@ -173,7 +178,10 @@ std::uint64_t HighestId(const Change& change) {
   return highest;
 }
 
-Result<Recovered> Recover(const RecoveryParts& parts) {
+namespace {
+
+// One attempt. Whether it was the catalog that failed, the keeper knows.
+Result<Recovered> TryToRecover(const RecoveryParts& parts) {
   const Uuid volume_uuid = parts.disks.label().volume_uuid;
   auto contents = ReadJournal(parts.disks, volume_uuid);
   if (!contents.ok()) return contents.error().In("reading the journal");
@@ -186,10 +194,10 @@ Result<Recovered> Recover(const RecoveryParts& parts) {
   ASSIGN_OR_RETURN(std::shared_ptr<Catalog> catalog, OpenOrRebuild(parts, contents->checkpoint));
   RETURN_IF_ERROR(CheckLength(*contents, *catalog));
   if (contents->checkpoint) {
-    Status caught_up = CatchUp(parts, *catalog, *contents->checkpoint);
+    Status caught_up = CatchUp(parts, catalog->applied_lsn(), *contents->checkpoint);
     if (!caught_up.ok()) return caught_up.error().In("bringing the catalog up to the checkpoint");
   }
-  RETURN_IF_ERROR(SkipKnownSegments(parts, *catalog, *contents));
+  RETURN_IF_ERROR(SkipKnownSegments(parts, *contents));
 
   Recovered recovered;
   recovered.checkpointer =
@@ -202,10 +210,10 @@ Result<Recovered> Recover(const RecoveryParts& parts) {
     if (change.lsn > catalog->applied_lsn()) ++unapplied;
     batch.push_back(std::make_shared<Change>(std::move(change)));
     if (batch.size() == kReplayBatch) {
-      RETURN_IF_ERROR(ReplayBatch(parts, *catalog, *recovered.checkpointer, batch));
+      RETURN_IF_ERROR(ReplayBatch(parts, catalog->applied_lsn(), *recovered.checkpointer, batch));
     }
   }
-  RETURN_IF_ERROR(ReplayBatch(parts, *catalog, *recovered.checkpointer, batch));
+  RETURN_IF_ERROR(ReplayBatch(parts, catalog->applied_lsn(), *recovered.checkpointer, batch));
   if (unapplied > 0) {
     parts.progress("replayed " + std::to_string(unapplied) + " changes from the journal");
   }
@@ -224,6 +232,16 @@ Result<Recovered> Recover(const RecoveryParts& parts) {
                    Journal::Start(parts.disks, volume_uuid, contents->last_sequence + 1, head,
                                   parts.options.journal));
   if (head) RETURN_IF_ERROR(recovered.journal->Checkpointed(*head));
+  return recovered;
+}
+
+}  // namespace
+
+Result<Recovered> Recover(const RecoveryParts& parts) {
+  auto recovered = TryToRecover(parts);
+  // A catalog can open well and have a bad page further on. Journal and checkpoints know all that
+  // it knows; when they are what fails, it is kept.
+  if (!recovered.ok() && parts.catalog.failure()) recovered = TryToRecover(parts);
   return recovered;
 }
 

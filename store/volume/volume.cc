@@ -109,8 +109,8 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
       recovered->last_time_ns, [&impl](std::vector<std::shared_ptr<Change>> batch) {
         impl.applier->Enqueue(std::move(batch));
       });
-  impl.applier->Start(*impl.committer);
   impl.keeper.OnReport([&impl] { impl.applier->Wake(); });
+  impl.applier->Start(*impl.committer);
   impl.disks->OnFailure([&impl](DiskIndex slot, const Error& why) {
     spdlog::error("disk {} has failed: {}", slot.value, why.message());
     impl.reader.Forget(slot);

@@ -159,6 +159,19 @@ TEST_F(CatalogFaultTest, APowerCutLeavesAnEarlierStateWhole) {
   }
 }
 
+// A database whose log is gone may be a mixture of two states with no page that shows it.
+TEST_F(CatalogFaultTest, TheLogOfAnOldCatalogGoesOnlyAfterItsDatabaseHas) {
+  const std::string log = std::string(kCatalogObject) + "-wal";
+  auto disk = std::make_shared<FaultyDisk>(std::make_unique<MemoryDisk>(platter_),
+                                           std::make_shared<FaultController>());
+  ASSERT_TRUE(disk->Open(log, OpenMode::kRead).ok());
+  auto failing = std::make_shared<FaultController>();
+  auto same = std::make_shared<FaultyDisk>(std::make_unique<MemoryDisk>(platter_), failing);
+  failing->FailSyncs();
+  ASSERT_FALSE(Catalog::CreateToFill(same, TestIdentity(), {}).ok());
+  EXPECT_TRUE(disk->Open(log, OpenMode::kRead).ok());
+}
+
 TEST_F(CatalogFaultTest, APowerCutDuringCreationIsNeverMistakenForACatalog) {
   for (std::uint64_t round = 0; round < 40; ++round) {
     auto platter = std::make_shared<MemoryPlatter>();
