@@ -146,7 +146,7 @@ VolumeOptions ToVolumeOptions(const MountOptions& options) {
   // The interval is shared out: a write is cut into a change when three quarters of it have passed
   // at the latest (fs/core/cutter.cc), and the change is committed within the last quarter.
   volume.commit_interval = std::max(options.commit_interval / 4, std::chrono::milliseconds(1));
-  volume.pending_limit_bytes = options.memory_bytes * 3 / 8;
+  volume.pending_limit_bytes = options.memory_bytes / 4;
   volume.batch_bytes = std::min<std::uint64_t>(volume.batch_bytes, options.memory_bytes / 16);
   volume.checkpoint_journal_bytes =
       std::min<std::uint64_t>(volume.checkpoint_journal_bytes, options.memory_bytes / 8);

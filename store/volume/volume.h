@@ -25,7 +25,7 @@ namespace varve {
 struct VolumeOptions {
   std::chrono::milliseconds commit_interval{1000};
   // Bound of the bytes waiting to be placed; Commit blocks beyond it.
-  std::uint64_t pending_limit_bytes = 192 * 1024 * 1024;
+  std::uint64_t pending_limit_bytes = 128 * 1024 * 1024;
   // A commit begins early when this many bytes wait.
   std::uint64_t batch_bytes = 32 * 1024 * 1024;
   // A batch with no more unplaced bytes than this goes inline into the journal.
