@@ -17,6 +17,7 @@ from peers import (SHELVES, Bindfs, Mergerfs, Null, Peer, Plain, Unavailable, dr
 
 class Btrfs(Peer):
     profile = ""
+    raw_per_data = 0.0
 
     def up(self):
         need("mkfs.btrfs", "btrfs-progs")
@@ -61,24 +62,32 @@ class Btrfs(Peer):
         return copied / seconds / 1e6
 
     def scrub(self):
-        used = self._used()
+        used = self._used("Data")
         return used / timed(lambda: run("btrfs", "scrub", "start", "-B", self.root)) / 1e6
 
-    def _used(self):
+    def raw_bytes(self):
+        """What it says itself: its images never shrink, so what it frees and uses again would cost
+        nothing."""
+        return self._used("Data") * self.raw_per_data + self._used("Metadata|System") * 3
+
+    def _used(self, kinds):
         said = run("btrfs", "filesystem", "df", "-b", self.root)
-        return sum(int(used) for used in re.findall(r"^Data.*used=(\d+)", said, re.MULTILINE))
+        return sum(int(used) for used in
+                   re.findall(rf"^(?:{kinds}),.*used=(\d+)", said, re.MULTILINE))
 
 
 class BtrfsRaid6(Btrfs):
     name = "btrfs-raid6"
     about = "the kernel's parity and snapshots (compress=lzo)"
     profile = "raid6"
+    raw_per_data = SHELVES / (SHELVES - 2)
 
 
 class BtrfsRaid1c3(Btrfs):
     name = "btrfs-raid1c3"
     about = "the kernel's three copies (compress=lzo)"
     profile = "raid1c3"
+    raw_per_data = 3.0
 
 
 class Gluster(Peer):
@@ -101,21 +110,59 @@ class Gluster(Peer):
         wait_for(lambda: subprocess.run(["gluster", "volume", "info"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, check=False).returncode == 0,
                  "glusterd", 60)
-        bricks = []
-        host = run("hostname").strip()
-        for shelf in range(SHELVES):
-            brick = self.work / f"brick{shelf}"
+        self.lost = []
+        self.host = run("hostname").strip()
+        self.bricks = [self.work / f"brick{shelf}" for shelf in range(SHELVES)]
+        for brick in self.bricks:
             brick.mkdir()
-            bricks.append(f"{host}:{brick}")
-        self._gluster("volume", "create", self.volume, "disperse", "6", "redundancy", "2", *bricks,
-                      "force")
-        self._gluster("volume", "start", self.volume)
-        run("mount", "-t", "glusterfs", f"{host}:/{self.volume}", self.root)
+        self._gluster("create", self.volume, "disperse", "6", "redundancy", "2",
+                      *map(self._address, self.bricks), "force")
+        self._gluster("start", self.volume)
+        run("mount", "-t", "glusterfs", self._address(f"/{self.volume}"), self.root)
         self.pids = [int(pid) for pid in
                      run("pgrep", "-f", f"glusterfs.*{self.volume}").split()]
 
+    def _address(self, path):
+        return f"{self.host}:{path}"
+
     def _gluster(self, *words):
-        return run("gluster", "--mode=script", *words)
+        return run("gluster", "--mode=script", "volume", *words)
+
+    def lose(self):
+        """The server of the last brick that is there ends."""
+        brick = self.bricks[SHELVES - 1 - len(self.lost)]
+        for pid in map(int, run("pgrep", "-f", f"glusterfsd.*--brick-name {brick} ").split()):
+            os.kill(pid, signal.SIGKILL)
+            self.pids.remove(pid)
+        self.lost.append(brick)
+        time.sleep(2)
+
+    def rebuild(self):
+        begin = time.monotonic()
+        for brick in self.lost:
+            self._gluster("reset-brick", self.volume, self._address(brick), "start")
+            brick.rename(brick.with_name(brick.name + ".gone"))
+            brick.mkdir()
+            self._gluster("reset-brick", self.volume, self._address(brick), self._address(brick),
+                          "commit", "force")
+        self._gluster("heal", self.volume, "full")
+        wait_for(self._is_healed, "healing", 1800)
+        seconds = time.monotonic() - begin
+        return sum(map(self._data_bytes, self.lost)) / seconds / 1e6
+
+    @staticmethod
+    def _data_bytes(brick):
+        return sum(os.lstat(file).st_blocks * 512 for top in brick.glob("[!.]*")
+                   for file in (top, *top.rglob("*")))
+
+    def _is_healed(self):
+        """Healed is what has bytes enough and nothing waiting: at first nothing is known to wait."""
+        time.sleep(1)
+        sizes = [self._data_bytes(brick) for brick in self.bricks]
+        if min(sizes) < 0.99 * max(sizes):
+            return False
+        said = self._gluster("heal", self.volume, "info", "summary")
+        return not re.search(r"Total Number of entries: *[1-9]", said)
 
     def down(self):
         super().down()
