@@ -9,6 +9,7 @@ work moves money between accounts, one transaction each, and after each commit a
 RECEIPTS. check demands that the database is sound, that no money was made or lost, that every
 transfer is there whole, and that every receipt's transfer is there.
 """
+import os
 import random
 import sqlite3
 import sys
@@ -48,6 +49,7 @@ def work(path, name, seconds, receipts, *pragmas):
     bank = connect(path, *pragmas)
     rng = random.Random(name)
     end = time.monotonic() + float(seconds)
+    directory = os.path.dirname(os.path.abspath(path))
     (number,) = bank.execute("SELECT coalesce(max(number), 0) FROM transfer WHERE worker = ?",
                              (name,)).fetchone()
     with open(receipts, "a", buffering=1) as receipt:
@@ -62,6 +64,10 @@ def work(path, name, seconds, receipts, *pragmas):
             bank.execute("INSERT INTO transfer VALUES(?, ?, ?, ?, ?)",
                          (name, number, source, target, amount))
             bank.execute("COMMIT")
+            # SQLite takes a directory that it cannot open for one that need not be synced, and says
+            # that it has committed, though the filesystem died after the journal was removed. If the
+            # directory can still be opened, it could be then.
+            os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
             receipt.write(f"{name} {number}\n")
 
 
