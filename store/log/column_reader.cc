@@ -56,22 +56,22 @@ Status ColumnReader::CheckFragment(const StripeLocation& location, int column, B
   return Error(ErrorCode::kCorrupt, "payload fails its checksum");
 }
 
-Status ColumnReader::VerifyFragment(const StripeLocation& location, int column) {
+Result<ByteSpan> ColumnReader::ReadVerified(const StripeLocation& location, int column) {
   const MutableByteSpan fragment = RunBuffer().first(location.stripe.fragment_bytes);
   RETURN_IF_ERROR(ReadRange(location, column, 0, fragment));
-  return CheckFragment(location, column, fragment.first(kFragmentHeaderBytes),
-                       fragment.subspan(kFragmentHeaderBytes));
+  const ByteSpan payload = fragment.subspan(kFragmentHeaderBytes);
+  RETURN_IF_ERROR(CheckFragment(location, column, fragment.first(kFragmentHeaderBytes), payload));
+  return payload;
 }
 
-// Through the page cache: who reads fragments does something with them, and the operating system
-// reads ahead meanwhile.
+Status ColumnReader::VerifyFragment(const StripeLocation& location, int column) {
+  const auto payload = ReadVerified(location, column);
+  return payload.ok() ? Status() : Status(payload.error());
+}
+
 Result<ByteVector> ColumnReader::ReadFragment(const StripeLocation& location, int column) {
-  std::array<std::byte, kFragmentHeaderBytes> header{};
-  RETURN_IF_ERROR(ReadRange(location, column, 0, header));
-  ByteVector payload(location.stripe.payload_bytes());
-  RETURN_IF_ERROR(ReadRange(location, column, kFragmentHeaderBytes, payload));
-  RETURN_IF_ERROR(CheckFragment(location, column, header, payload));
-  return payload;
+  ASSIGN_OR_RETURN(const ByteSpan payload, ReadVerified(location, column));
+  return ByteVector(payload.begin(), payload.end());
 }
 
 void ColumnReader::Report(const StripeLocation& location, int column, const Error& error) {

@@ -36,6 +36,8 @@ class ColumnReader {
   static MutableByteSpan RunBuffer();
 
  private:
+  // The payload, in memory until this thread reads the next.
+  Result<ByteSpan> ReadVerified(const StripeLocation& location, int column);
   Status CheckFragment(const StripeLocation& location, int column, ByteSpan header,
                        ByteSpan payload) const;
 
