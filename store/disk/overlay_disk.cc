@@ -86,15 +86,20 @@ Result<std::size_t> OverlayFile::Read(std::uint64_t offset, MutableByteSpan out)
   std::size_t done = 0;
   while (done < out.size()) {
     const std::uint64_t at = offset + done;
-    const std::size_t within = at % kPageBytes;
-    const std::size_t length_bytes = std::min(out.size() - done, kPageBytes - within);
-    const MutableByteSpan part = out.subspan(done, length_bytes);
-    if (auto page = object_->pages.find(at / kPageBytes); page != object_->pages.end()) {
-      std::ranges::copy(ByteSpan(page->second).subspan(within, length_bytes), part.begin());
+    const auto page = object_->pages.lower_bound(at / kPageBytes);
+    const bool is_ours = page != object_->pages.end() && page->first == at / kPageBytes;
+    // As far as the page goes, or the base shows through.
+    std::uint64_t end = offset + out.size();
+    if (page != object_->pages.end()) {
+      end = std::min(end, (page->first + (is_ours ? 1 : 0)) * kPageBytes);
+    }
+    const MutableByteSpan part = out.subspan(done, end - at);
+    if (is_ours) {
+      std::ranges::copy(ByteSpan(page->second).subspan(at % kPageBytes, part.size()), part.begin());
     } else {
       RETURN_IF_ERROR(ReadBase(at, part));
     }
-    done += length_bytes;
+    done += part.size();
   }
   return done;
 }
@@ -204,7 +209,9 @@ Result<std::unique_ptr<DiskFile>> OverlayDisk::Open(std::string_view name, OpenM
   }
   std::unique_ptr<DiskFile> below;
   if (!object->base_name.empty()) {
-    ASSIGN_OR_RETURN(below, impl_->base->Open(object->base_name, OpenMode::kRead));
+    ASSIGN_OR_RETURN(below,
+                     impl_->base->Open(object->base_name,
+                                       IsStream(mode) ? OpenMode::kReadStream : OpenMode::kRead));
   }
   return std::make_unique<OverlayFile>(std::move(object), std::move(below),
                                        Describe() + "/" + std::string(name), mode);
