@@ -47,12 +47,12 @@ Status ResolveApplied(CatalogKeeper& keeper, StripeIndex& index, Change& change)
 }
 
 // Opens the catalog the labels name, or makes a new one from the checkpoints, which it does too if
-// one was opened and has failed since.
+// it has failed in an earlier attempt.
 Result<std::shared_ptr<Catalog>> OpenOrRebuild(const RecoveryParts& parts,
                                                const std::optional<CheckpointRef>& head) {
   const DiskLabel label = parts.disks.label();
   const CatalogIdentity identity{label.volume_uuid, label.catalog_generation};
-  const std::optional<Error> failed = parts.catalog.failure();
+  const std::optional<Error>& failed = parts.catalog_failure;
   Error why = failed.value_or(Error(ErrorCode::kDiskLost, "its disk is not online"));
   if (auto disk = parts.disks.online(label.catalog_slot); disk && !failed) {
     auto opened = Catalog::Open(disk, identity, parts.options.catalog);
@@ -131,7 +131,7 @@ Status SkipKnownSegments(const RecoveryParts& parts, const JournalContents& cont
     }
   }
   for (const SegmentDescriptor& segment : known) highest = std::max(highest, segment.id);
-  parts.next_segment = std::max(parts.next_segment.load(), highest.value + 1);
+  parts.next_segment = highest.value + 1;
   return {};
 }
 
@@ -178,10 +178,7 @@ std::uint64_t HighestId(const Change& change) {
   return highest;
 }
 
-namespace {
-
-// One attempt. Whether it was the catalog that failed, the keeper knows.
-Result<Recovered> TryToRecover(const RecoveryParts& parts) {
+Result<Recovered> Recover(const RecoveryParts& parts) {
   const Uuid volume_uuid = parts.disks.label().volume_uuid;
   auto contents = ReadJournal(parts.disks, volume_uuid);
   if (!contents.ok()) return contents.error().In("reading the journal");
@@ -232,16 +229,6 @@ Result<Recovered> TryToRecover(const RecoveryParts& parts) {
                    Journal::Start(parts.disks, volume_uuid, contents->last_sequence + 1, head,
                                   parts.options.journal));
   if (head) RETURN_IF_ERROR(recovered.journal->Checkpointed(*head));
-  return recovered;
-}
-
-}  // namespace
-
-Result<Recovered> Recover(const RecoveryParts& parts) {
-  auto recovered = TryToRecover(parts);
-  // A catalog can open well and have a bad page further on. Journal and checkpoints know all that
-  // it knows; when they are what fails, it is kept.
-  if (!recovered.ok() && parts.catalog.failure()) recovered = TryToRecover(parts);
   return recovered;
 }
 

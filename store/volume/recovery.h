@@ -27,6 +27,8 @@ struct RecoveryParts {
   StripeWriter& checkpoint_writer;
   std::atomic<std::uint64_t>& next_segment;
   std::function<void(const std::string&)> progress;
+  // What an earlier attempt found wrong with the catalog: it is made anew, not opened.
+  std::optional<Error> catalog_failure;
 };
 
 struct Recovered {
@@ -42,7 +44,9 @@ struct Recovered {
 // Reads the journal, opens the catalog or rebuilds it, replays what the catalog lacks, then lays a
 // checkpoint over everything and starts a fresh journal, so that nothing is served that is not
 // on m+1 disks: an unacknowledged tail found on one replica becomes history here. Idempotent: cut
-// short anywhere, the next run ends in the same state.
+// short anywhere, the next run ends in the same state. If it fails and the keeper has a failure, it
+// was the catalog: another attempt, with parts of its own (the writers of these have begun segments
+// that nothing has announced), can do without.
 Result<Recovered> Recover(const RecoveryParts& parts);
 
 // Highest number used as inode, body or cookie in the change.

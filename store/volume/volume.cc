@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "store/volume/recovery.h"
 #include "store/volume/volume_impl.h"
 
 namespace varve {
@@ -89,14 +88,17 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
   RETURN_IF_ERROR(disks->BeginEpoch());
   std::unique_ptr<Volume> volume(new Volume());
   volume->impl_ = std::make_unique<Impl>(std::move(disks), options);
-  Impl& impl = *volume->impl_;
-  auto recovered = Recover({*impl.disks, impl.options, impl.keeper, impl.index, impl.pack_writer,
-                            impl.checkpoint_writer, impl.next_segment, progress});
+  auto recovered = volume->impl_->Recover(progress, std::nullopt);
+  // A catalog can open well and have a bad page further on. Journal and checkpoints know all that
+  // it knows; when they are what fails, it is kept.
   if (!recovered.ok()) {
-    impl.closed = true;
-    impl.keeper.Close();
-    return recovered.error();
+    if (const auto why = volume->impl_->keeper.failure()) {
+      volume->impl_ = std::make_unique<Impl>(std::move(volume->impl_->disks), options);
+      recovered = volume->impl_->Recover(progress, why);
+    }
   }
+  if (!recovered.ok()) return recovered.error();
+  Impl& impl = *volume->impl_;
   impl.journal = std::move(recovered->journal);
   impl.checkpointer = std::move(recovered->checkpointer);
   impl.next_id = recovered->highest_id + 1;
@@ -135,6 +137,17 @@ Result<std::unique_ptr<Volume>> Volume::Open(std::unique_ptr<DiskSet> disks,
     impl.RunHealth();
   });
   return volume;
+}
+
+Result<Recovered> Volume::Impl::Recover(const std::function<void(const std::string&)>& progress,
+                                        const std::optional<Error>& catalog_failure) {
+  auto recovered = varve::Recover({*disks, options, keeper, index, pack_writer, checkpoint_writer,
+                                   next_segment, progress, catalog_failure});
+  if (!recovered.ok()) {
+    closed = true;
+    keeper.Close();
+  }
+  return recovered;
 }
 
 Status Volume::Close() {

@@ -3,14 +3,18 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 
 #include "store/volume/applier.h"
 #include "store/volume/catalog_keeper.h"
 #include "store/volume/checkpointer.h"
 #include "store/volume/committer.h"
+#include "store/volume/recovery.h"
 #include "store/volume/space_gauge.h"
 #include "store/volume/stripe_index.h"
 #include "store/volume/tail.h"
@@ -51,6 +55,10 @@ struct Volume::Impl {
   bool closed = false;  // by the one thread that closes
   Status close_status;
 
+  // See recovery.h; progress is never empty. After an error there is nothing but to go, and disks
+  // may be taken along.
+  Result<Recovered> Recover(const std::function<void(const std::string&)>& progress,
+                            const std::optional<Error>& catalog_failure);
   void RunHealth();
   void LookForSpace();
   Status RemoveOrphans();
