@@ -56,22 +56,15 @@ Status ColumnReader::CheckFragment(const StripeLocation& location, int column, B
   return Error(ErrorCode::kCorrupt, "payload fails its checksum");
 }
 
-Result<ByteSpan> ColumnReader::ReadVerified(const StripeLocation& location, int column) {
-  const MutableByteSpan fragment = RunBuffer().first(location.stripe.fragment_bytes);
+Status ColumnReader::ReadFragment(const StripeLocation& location, int column,
+                                  MutableByteSpan fragment) {
   RETURN_IF_ERROR(ReadRange(location, column, 0, fragment));
-  const ByteSpan payload = fragment.subspan(kFragmentHeaderBytes);
-  RETURN_IF_ERROR(CheckFragment(location, column, fragment.first(kFragmentHeaderBytes), payload));
-  return payload;
+  return CheckFragment(location, column, fragment.first(kFragmentHeaderBytes),
+                       fragment.subspan(kFragmentHeaderBytes));
 }
 
 Status ColumnReader::VerifyFragment(const StripeLocation& location, int column) {
-  const auto payload = ReadVerified(location, column);
-  return payload.ok() ? Status() : Status(payload.error());
-}
-
-Result<ByteVector> ColumnReader::ReadFragment(const StripeLocation& location, int column) {
-  ASSIGN_OR_RETURN(const ByteSpan payload, ReadVerified(location, column));
-  return ByteVector(payload.begin(), payload.end());
+  return ReadFragment(location, column, RunBuffer().first(location.stripe.fragment_bytes));
 }
 
 void ColumnReader::Report(const StripeLocation& location, int column, const Error& error) {

@@ -20,7 +20,7 @@ class ColumnReader {
   Status ReadRange(const StripeLocation& location, int column, std::uint64_t offset,
                    MutableByteSpan out);
   // See StripeReader, whose checks of the location come first.
-  Result<ByteVector> ReadFragment(const StripeLocation& location, int column);
+  Status ReadFragment(const StripeLocation& location, int column, MutableByteSpan fragment);
   Status VerifyFragment(const StripeLocation& location, int column);
 
   // Makes a finding of what is wrong with a fragment, once, unless it is no wonder: see
@@ -36,8 +36,6 @@ class ColumnReader {
   static MutableByteSpan RunBuffer();
 
  private:
-  // The payload, in memory until this thread reads the next.
-  Result<ByteSpan> ReadVerified(const StripeLocation& location, int column);
   Status CheckFragment(const StripeLocation& location, int column, ByteSpan header,
                        ByteSpan payload) const;
 

@@ -159,19 +159,19 @@ DiskIndex DiskOfColumn(const StripeLocation& location, int column) {
 }
 
 Status WriteFragment(DiskSet& disks, const Uuid& volume_uuid, const StripeLocation& location,
-                     int column, ByteSpan payload) {
+                     int column, MutableByteSpan fragment) {
   RETURN_IF_ERROR(CheckLocation(location));
   const StripeDescriptor& stripe = location.stripe;
   CHECK(column >= 0 && column < stripe.columns(), "no such column");
-  CHECK(payload.size() == stripe.payload_bytes(), "a payload's length");
-  CHECK(Checksum(payload) == stripe.checksums[static_cast<std::size_t>(column)],
+  CHECK(fragment.size() == stripe.fragment_bytes, "a fragment's length");
+  CHECK(Checksum(fragment.subspan(kFragmentHeaderBytes)) ==
+            stripe.checksums[static_cast<std::size_t>(column)],
         "a fragment is about to be written that is not the stripe's");
   const DiskIndex slot = DiskOfColumn(location, column);
   ASSIGN_OR_RETURN(const auto disk, OnlineDisk(disks, slot));
-  ASSIGN_OR_RETURN(const auto file,
-                   disk->Open(SegmentObjectName(location.segment.id), OpenMode::kCreate));
-  ByteVector fragment = FragmentHeader(volume_uuid, stripe, column);
-  fragment.insert(fragment.end(), payload.begin(), payload.end());
+  ASSIGN_OR_RETURN(const auto file, disk->Open(SegmentObjectName(location.segment.id),
+                                               OpenMode::kCreateOrOpenStream));
+  EncodeFragmentHeader(volume_uuid, stripe, column, fragment.first(kFragmentHeaderBytes));
   return file->Write(stripe.file_offset, fragment);
 }
 

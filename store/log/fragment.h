@@ -17,12 +17,13 @@ Status CheckExtent(const StripeLocation& location, const ExtentRef& extent);
 // CheckLocation comes first.
 DiskIndex DiskOfColumn(const StripeLocation& location, int column);
 
-// Writes header and payload of one fragment at its place in the column's object, which is created
-// if absent, without syncing it. The payload must be the one whose checksum the stripe has: that is
+// Writes one fragment at its place in the column's object, which is created if absent, without
+// syncing it. `fragment` (fragment_bytes long) has the payload behind the room for the header,
+// which is filled in here. The payload must be the one whose checksum the stripe has: that is
 // CHECKed, for parity and repair are made from verified bytes only. kDiskLost when the disk is not
 // online. Other fragments are not touched.
 Status WriteFragment(DiskSet& disks, const Uuid& volume_uuid, const StripeLocation& location,
-                     int column, ByteSpan payload);
+                     int column, MutableByteSpan fragment);
 
 // Makes every fragment written to the segment's object on `disk` durable, and its name. After an
 // error the disk must be treated as failed.

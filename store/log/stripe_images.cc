@@ -7,7 +7,7 @@ namespace varve {
 
 MutableByteSpan StripeImage::Allocate(int column) {
   AlignedBytes& bytes = bytes_[static_cast<std::size_t>(column)];
-  bytes = MakeAlignedBytes(fragment_bytes_);
+  if (bytes == nullptr) bytes = MakeAlignedBytes(fragment_bytes_);
   return {bytes.get(), fragment_bytes_};
 }
 

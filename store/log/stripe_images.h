@@ -14,6 +14,7 @@
 #include "store/base/bytes.h"
 #include "store/base/ids.h"
 #include "store/base/result.h"
+#include "store/log/stripe.h"
 
 namespace varve {
 
@@ -23,7 +24,7 @@ class StripeImage {
   StripeImage(int columns, std::size_t fragment_bytes)
       : bytes_(static_cast<std::size_t>(columns)), fragment_bytes_(fragment_bytes) {}
 
-  // Room for a column, not cleared, where direct reads can go.
+  // Room for a column, where direct reads can go. What is in it is left over from whatever.
   MutableByteSpan Allocate(int column);
   void Drop(int column) { bytes_[static_cast<std::size_t>(column)].reset(); }
   bool has(int column) const { return bytes_[static_cast<std::size_t>(column)] != nullptr; }
@@ -32,6 +33,14 @@ class StripeImage {
   // One that is there.
   ByteSpan column(int column) const {
     return {bytes_[static_cast<std::size_t>(column)].get(), fragment_bytes_};
+  }
+  MutableByteSpan column(int column) {
+    return {bytes_[static_cast<std::size_t>(column)].get(), fragment_bytes_};
+  }
+  // Whether it has the shape of such a stripe.
+  bool Fits(const StripeDescriptor& stripe) const {
+    return bytes_.size() == static_cast<std::size_t>(stripe.columns()) &&
+           fragment_bytes_ == stripe.fragment_bytes;
   }
   std::size_t size_bytes() const;
 

@@ -150,15 +150,16 @@ Result<ByteVector> StripeReader::Impl::DecodeVerified(const StripeLocation& loca
   const StripeDescriptor& stripe = location.stripe;
   Columns ranges(stripe.columns());
   ErasureMask verified = 0;
+  ByteVector fragment(stripe.fragment_bytes);
   for (int c = 0; c < stripe.columns(); ++c) {
-    const auto fragment = columns.ReadFragment(location, c);
-    if (fragment.ok()) {
-      const auto begin = fragment->begin() + extent.fragment_offset;
+    const Status read = columns.ReadFragment(location, c, fragment);
+    if (read.ok()) {
+      const auto begin = fragment.begin() + kFragmentHeaderBytes + extent.fragment_offset;
       ranges.Set(c, ByteVector(begin, begin + extent.stored_bytes));
       verified |= ColumnBit(c);
       continue;
     }
-    columns.Report(location, c, fragment.error());
+    columns.Report(location, c, read.error());
     // A damaged fragment may still be whole in the range that is wanted.
     ByteVector range(extent.stored_bytes);
     if (columns.ReadRange(location, c, kFragmentHeaderBytes + extent.fragment_offset, range).ok()) {
@@ -368,11 +369,13 @@ Error InColumn(const Error& error, const StripeLocation& location, int column) {
 
 }  // namespace
 
-Result<ByteVector> StripeReader::ReadFragment(const StripeLocation& location, int column) {
+Status StripeReader::ReadFragment(const StripeLocation& location, int column,
+                                  MutableByteSpan fragment) {
   RETURN_IF_ERROR(CheckLocation(location));
-  auto fragment = impl_->columns.ReadFragment(location, column);
-  if (fragment.ok()) return fragment;
-  return InColumn(fragment.error(), location, column);
+  CHECK(fragment.size() == location.stripe.fragment_bytes, "room for exactly one fragment");
+  const Status read = impl_->columns.ReadFragment(location, column, fragment);
+  if (read.ok()) return {};
+  return InColumn(read.error(), location, column);
 }
 
 Status StripeReader::VerifyFragment(const StripeLocation& location, int column) {
@@ -380,31 +383,6 @@ Status StripeReader::VerifyFragment(const StripeLocation& location, int column) 
   const Status sound = impl_->columns.VerifyFragment(location, column);
   if (sound.ok()) return {};
   return InColumn(sound.error(), location, column);
-}
-
-Result<ByteVector> StripeReader::ReconstructFragment(const StripeLocation& location, int column) {
-  RETURN_IF_ERROR(CheckLocation(location));
-  const StripeDescriptor& stripe = location.stripe;
-  CHECK(column >= 0 && column < stripe.columns(), "no such column");
-  Columns columns(stripe.columns());
-  for (int c = 0; c < stripe.columns() && std::popcount(columns.present) < stripe.data; ++c) {
-    if (c == column) continue;
-    auto fragment = impl_->columns.ReadFragment(location, c);
-    if (fragment.ok()) {
-      columns.Set(c, std::move(fragment).value());
-    } else {
-      impl_->columns.Report(location, c, fragment.error());
-    }
-  }
-  if (std::popcount(columns.present) < stripe.data) {
-    return Lost(stripe, column, std::popcount(columns.present));
-  }
-  ASSIGN_OR_RETURN(ByteVector result,
-                   DecodeColumn(stripe, columns, columns.present, column, stripe.payload_bytes()));
-  if (Checksum(result) == stripe.checksums[static_cast<std::size_t>(column)]) return result;
-  return Error(ErrorCode::kDataLost,
-               fmt::format("stripe {:x} column {}: what its fragments decode to fails its checksum",
-                           stripe.id.value, column));
 }
 
 void StripeReader::Forget(DiskIndex slot) { impl_->columns.Forget(slot); }

@@ -30,9 +30,9 @@ using StripeLookup = std::function<Result<std::shared_ptr<const StripeLocation>>
 // owner). Never writes. Never returns a byte that was not verified.
 class StripeReader {
  public:
-  // `findings` hears of every fragment that ReadExtent and ReconstructFragment found bad or missing
-  // on an online disk, once per fragment and run of the program. Not of fragments on disks that are
-  // not online or still being rebuilt: those disks are a finding themselves.
+  // `findings` hears of every fragment that reading extents found bad or missing on an online disk,
+  // once per fragment and run of the program. Not of fragments on disks that are not online or
+  // still being rebuilt: those disks are a finding themselves.
   StripeReader(DiskSet& disks, const Uuid& volume_uuid, StripeLookup lookup, FindingSink findings);
   ~StripeReader();
 
@@ -50,15 +50,13 @@ class StripeReader {
   // As ReadExtent for several; those that lie one behind the other in a column are read at once.
   Status ReadExtents(std::span<const ExtentRead> reads);
 
-  // Whole payload of one column as it is on its disk, after verifying header (identity) and
-  // checksum. Errors: kDiskLost, kNotFound, kCorrupt, kIo. Makes no finding: the caller, who asked
-  // for this one fragment, has the error.
-  Result<ByteVector> ReadFragment(const StripeLocation& location, int column);
+  // One column as it is on its disk, header and payload, into `fragment` (fragment_bytes long; from
+  // kPageAlign on it is read past the page cache), after verifying header (identity) and checksum.
+  // Errors: kDiskLost, kNotFound, kCorrupt, kIo; then `fragment` may hold anything. Makes no
+  // finding: the caller, who asked for this one fragment, has the error.
+  Status ReadFragment(const StripeLocation& location, int column, MutableByteSpan fragment);
   // The same for whom it is enough to know that it is sound.
   Status VerifyFragment(const StripeLocation& location, int column);
-  // Whole payload of one column computed from k others, each verified; the result is verified
-  // against the descriptor's checksum before it is returned. kDataLost otherwise.
-  Result<ByteVector> ReconstructFragment(const StripeLocation& location, int column);
 
   // Forget cached open files of a disk (it failed or was replaced).
   void Forget(DiskIndex slot);

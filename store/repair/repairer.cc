@@ -2,39 +2,26 @@
 
 #include <algorithm>
 #include <bit>
-#include <map>
-#include <mutex>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "store/codec/checksum.h"
+#include "store/log/columns.h"
 #include "store/parity/erasure_code.h"
+#include "store/repair/batch.h"
 
 namespace varve {
 namespace {
 
 constexpr std::size_t kMaxFindings = 1000;
-
-// One stripe in the middle of being mended.
-struct Work {
-  StripeLocation location;
-  std::uint64_t suspects = 0;  // columns to be looked at and written if bad
-  std::uint64_t good = 0;      // read and verified: payloads[c] is set
-  std::uint64_t bad = 0;       // read and found bad, or its disk is gone
-  std::uint64_t mended = 0;    // computed and verified: payloads[c] is set
-  std::vector<ByteVector> payloads;
-
-  int columns() const { return location.stripe.columns(); }
-  std::uint64_t HeldBytes() const {
-    return std::uint64_t{location.stripe.fragment_bytes} * static_cast<std::uint64_t>(columns());
-  }
-};
-
-std::uint64_t Bit(int column) { return std::uint64_t{1} << column; }
+// Batches under way at once: one is looked at, one is read and computed, one is written.
+constexpr std::uint64_t kBatchesHeld = 3;
 
 class Repairer {
  public:
   Repairer(const RepairContext& context, const RepairOptions& options)
-      : context_(context), options_(options), volume_uuid_(context.disks.label().volume_uuid) {}
+      : context_(context), options_(options) {}
 
   Result<RepairOutcome> Run(const RepairPlan& plan) {
     progress_ = {.phase = "mending", .done_bytes = 0, .total_bytes = plan.mend_bytes};
@@ -45,7 +32,9 @@ class Repairer {
     }
     options_.progress(progress_);
     RETURN_IF_ERROR(MendScattered(plan));
+    Finish();
     if (!walked_.empty()) RETURN_IF_ERROR(MendWholeDisks());
+    Finish();
     if (!Cancelled()) RETURN_IF_ERROR(DeclareWhole());
     outcome_.cancelled = Cancelled();
     return std::move(outcome_);
@@ -60,9 +49,9 @@ class Repairer {
       ASSIGN_OR_RETURN(auto descriptor, context_.catalog.GetStripe(stripe.id));
       ASSIGN_OR_RETURN(auto segment, context_.catalog.GetSegment(stripe.id.segment()));
       if (!descriptor.has_value() || !segment.has_value()) continue;
-      RETURN_IF_ERROR(Enqueue({*std::move(segment), *std::move(descriptor)}, stripe.columns));
+      Enqueue({*std::move(segment), *std::move(descriptor)}, stripe.columns);
     }
-    return Flush();
+    return {};
   }
 
   Status MendWholeDisks() {
@@ -78,42 +67,77 @@ class Repairer {
         if (!IsSane(location, context_.disks.size())) continue;
         std::uint64_t columns = 0;
         for (int column = 0; column < stripe.columns(); ++column) {
-          if (walked_.contains(DiskOfColumn(location, column))) columns |= Bit(column);
+          if (walked_.contains(DiskOfColumn(location, column))) columns |= ColumnBit(column);
         }
-        if (columns != 0) RETURN_IF_ERROR(Enqueue(location, columns));
+        if (columns != 0) Enqueue(location, columns);
       }
     }
-    return Flush();
-  }
-
-  Status Enqueue(StripeLocation location, std::uint64_t suspects) {
-    if (!IsSane(location, context_.disks.size())) return {};
-    Work work{.location = std::move(location), .suspects = suspects, .payloads = {}};
-    work.payloads.resize(static_cast<std::size_t>(work.columns()));
-    if (held_bytes_ + work.HeldBytes() > options_.memory_bytes) RETURN_IF_ERROR(Flush());
-    held_bytes_ += work.HeldBytes();
-    batch_.push_back(std::move(work));
     return {};
   }
 
-  // Mends what has been collected: look at the suspects, read what is needed, compute, write, sync.
-  Status Flush() {
-    std::vector<Work> batch = std::move(batch_);
-    batch_.clear();
-    held_bytes_ = 0;
-    ReadColumns(batch, [](const Work& work) { return work.suspects; });
-    std::erase_if(batch, [&](const Work& work) {
+  void Enqueue(StripeLocation location, std::uint64_t suspects) {
+    const StripeDescriptor& stripe = location.stripe;
+    if (!IsSane(location, context_.disks.size())) return;
+    const std::uint64_t bytes =
+        std::uint64_t{stripe.fragment_bytes} * static_cast<std::uint64_t>(stripe.columns());
+    if (collected_->held_bytes + bytes > options_.memory_bytes / kBatchesHeld) Advance();
+    StripeImage image = TakeImage(stripe);
+    collected_->held_bytes += bytes;
+    collected_->works.push_back(
+        {.location = std::move(location), .suspects = suspects, .image = std::move(image)});
+  }
+
+  // Memory that has been used before costs the kernel nothing more.
+  StripeImage TakeImage(const StripeDescriptor& stripe) {
+    if (spare_.empty() || !spare_.back().Fits(stripe)) {
+      spare_.clear();
+      return {stripe.columns(), stripe.fragment_bytes};
+    }
+    StripeImage image = std::move(spare_.back());
+    spare_.pop_back();
+    return image;
+  }
+
+  // One step on for each batch: while what has been collected is looked at, the one before is read
+  // and computed, and the one before that is written. So the disks that are read and those that are
+  // written work at once. On a disk's thread looking comes before that step's writing, so that no
+  // reading waits for it.
+  void Advance() {
+    const auto looking = Transfer::Read(context_, std::exchange(collected_, NewBatch()),
+                                        [](const Work& work) { return work.suspects; });
+    const std::shared_ptr<Batch> batch = std::exchange(looked_at_, nullptr);
+    if (batch != nullptr && !Cancelled()) ReadAndCompute(batch);
+    FinishWriting();
+    looking->Wait();
+    if (batch != nullptr && !Cancelled()) writing_ = Transfer::Write(context_, batch);
+    SetAsideTheGood(looking->batch());
+  }
+
+  // Until nothing is under way.
+  void Finish() {
+    if (Cancelled()) collected_ = NewBatch();
+    while (!collected_->works.empty() || looked_at_ != nullptr || writing_ != nullptr) Advance();
+  }
+
+  static std::shared_ptr<Batch> NewBatch() { return std::make_shared<Batch>(); }
+
+  void SetAsideTheGood(const std::shared_ptr<Batch>& batch) {
+    std::erase_if(batch->works, [&](const Work& work) {
       outcome_.fragments_already_good += CountBits(work.good & work.suspects);
       return (work.bad & work.suspects) == 0;
     });
-    // Read just as many survivors as are needed; more when some of those are bad.
+    if (!batch->works.empty()) looked_at_ = batch;
+  }
+
+  void ReadAndCompute(const std::shared_ptr<Batch>& batch) {
+    // Just as many survivors as are needed; more when some of those are bad.
     for (bool again = true; again && !Cancelled();) {
-      again = ReadColumns(batch, [](const Work& work) { return SurvivorsToRead(work); });
+      const auto reading = Transfer::Read(context_, batch, SurvivorsToRead);
+      reading->Wait();
+      again = !reading->IsEmpty();
     }
-    if (Cancelled()) return {};
-    for (Work& work : batch) Compute(work);
-    WriteColumns(batch);
-    return {};
+    if (Cancelled()) return;
+    for (Work& work : batch->works) Compute(work);
   }
 
   static std::uint64_t CountBits(std::uint64_t mask) {
@@ -121,46 +145,15 @@ class Repairer {
   }
 
   static std::uint64_t SurvivorsToRead(const Work& work) {
-    int wanted = work.location.stripe.data - std::popcount(work.good);
+    const StripeDescriptor& stripe = work.location.stripe;
+    int wanted = stripe.data - std::popcount(work.good);
     std::uint64_t columns = 0;
-    for (int column = 0; column < work.columns() && wanted > 0; ++column) {
-      if (((work.good | work.bad) & Bit(column)) != 0) continue;
-      columns |= Bit(column);
+    for (int column = 0; column < stripe.columns() && wanted > 0; ++column) {
+      if (((work.good | work.bad) & ColumnBit(column)) != 0) continue;
+      columns |= ColumnBit(column);
       --wanted;
     }
     return columns;
-  }
-
-  // Reads the columns that `choose` names, all disks at once, and sorts them into good and bad.
-  // Answers whether there was anything to read.
-  template <typename Choose>
-  bool ReadColumns(std::vector<Work>& batch, Choose choose) {
-    std::vector<std::uint64_t> chosen(batch.size());
-    std::map<DiskIndex, std::vector<std::pair<std::size_t, int>>> by_disk;
-    std::vector<DiskIndex> slots;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      chosen[i] = choose(batch[i]);
-      for (int column = 0; column < batch[i].columns(); ++column) {
-        if ((chosen[i] & Bit(column)) == 0) continue;
-        by_disk[DiskOfColumn(batch[i].location, column)].emplace_back(i, column);
-      }
-    }
-    for (const auto& [slot, columns] : by_disk) slots.push_back(slot);
-    if (slots.empty()) return false;
-    std::mutex mutex;
-    const auto done = context_.disks.ForEach(slots, [&](DiskIndex slot, Disk&) -> Status {
-      for (const auto& [i, column] : by_disk.at(slot)) {
-        auto payload = context_.reader.ReadFragment(batch[i].location, column);
-        if (!payload.ok()) continue;
-        batch[i].payloads[static_cast<std::size_t>(column)] = *std::move(payload);
-        std::lock_guard lock(mutex);
-        batch[i].good |= Bit(column);
-      }
-      return {};
-    });
-    // Whatever was asked for and has not come is bad, a disk that is gone with all that it holds.
-    for (std::size_t i = 0; i < batch.size(); ++i) batch[i].bad |= chosen[i] & ~batch[i].good;
-    return true;
   }
 
   void Compute(Work& work) {
@@ -168,26 +161,24 @@ class Repairer {
     const std::uint64_t wanted = work.bad & work.suspects;
     if (std::popcount(work.good) < stripe.data) {
       outcome_.fragments_not_mended += CountBits(wanted);
-      for (int column = 0; column < work.columns(); ++column) {
-        if ((wanted & Bit(column)) != 0) lacking_.insert(DiskOfColumn(work.location, column));
+      for (int column = 0; column < stripe.columns(); ++column) {
+        if ((wanted & ColumnBit(column)) != 0) lacking_.insert(DiskOfColumn(work.location, column));
       }
       NoteHopeless(work);
       return;
     }
-    std::vector<MutableByteSpan> columns;
-    for (int column = 0; column < work.columns(); ++column) {
-      ByteVector& payload = work.payloads[static_cast<std::size_t>(column)];
-      payload.resize(stripe.payload_bytes());
-      columns.emplace_back(payload);
+    std::vector<MutableByteSpan> payloads;
+    for (const MutableByteSpan fragment : work.image.columns()) {
+      payloads.push_back(fragment.empty() ? fragment : fragment.subspan(kFragmentHeaderBytes));
     }
-    const std::uint64_t all = work.columns() == 64 ? ~std::uint64_t{0} : Bit(work.columns()) - 1;
+    const std::uint64_t all = ColumnBit(stripe.columns()) - 1;
     const Status decoded = ErasureCodeFor(stripe.data, stripe.parity)
-                               .Reconstruct(columns, wanted, all & ~wanted & ~work.good);
-    for (int column = 0; column < work.columns(); ++column) {
-      if ((wanted & Bit(column)) == 0) continue;
+                               .Reconstruct(payloads, wanted, all & ~wanted & ~work.good);
+    for (int column = 0; column < stripe.columns(); ++column) {
+      if ((wanted & ColumnBit(column)) == 0) continue;
       const auto at = static_cast<std::size_t>(column);
-      if (decoded.ok() && Checksum(work.payloads[at]) == stripe.checksums[at]) {
-        work.mended |= Bit(column);
+      if (decoded.ok() && Checksum(payloads[at]) == stripe.checksums[at]) {
+        work.mended |= ColumnBit(column);
         continue;
       }
       ++outcome_.fragments_not_mended;
@@ -219,40 +210,18 @@ class Repairer {
     if (outcome_.findings.size() < kMaxFindings) outcome_.findings.push_back(std::move(finding));
   }
 
-  // Writes and syncs what has been computed, all disks at once.
-  void WriteColumns(const std::vector<Work>& batch) {
-    std::map<DiskIndex, std::vector<std::pair<std::size_t, int>>> by_disk;
-    std::vector<DiskIndex> slots;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      for (int column = 0; column < batch[i].columns(); ++column) {
-        if ((batch[i].mended & Bit(column)) == 0) continue;
-        by_disk[DiskOfColumn(batch[i].location, column)].emplace_back(i, column);
-      }
+  void FinishWriting() {
+    const std::unique_ptr<Transfer> written = std::exchange(writing_, nullptr);
+    if (written == nullptr) return;
+    const std::vector<Work>& works = written->batch()->works;
+    for (const auto& [slot, status] : written->Wait()) {
+      Account(slot, works, written->On(slot), status);
     }
-    for (const auto& [slot, columns] : by_disk) slots.push_back(slot);
-    if (slots.empty()) return;
-    const auto done = context_.disks.ForEach(slots, [&](DiskIndex slot, Disk&) -> Status {
-      std::set<SegmentId> touched;
-      for (const auto& [i, column] : by_disk.at(slot)) {
-        const Work& work = batch[i];
-        RETURN_IF_ERROR(WriteFragment(context_.disks, volume_uuid_, work.location, column,
-                                      work.payloads[static_cast<std::size_t>(column)]));
-        touched.insert(work.location.segment.id);
-      }
-      for (const SegmentId segment : touched) {
-        RETURN_IF_ERROR(SyncSegmentColumn(context_.disks, segment, slot));
-      }
-      return {};
-    });
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-      Account(slots[i], batch, by_disk.at(slots[i]), done[i]);
-    }
+    for (Work& work : written->batch()->works) spare_.push_back(std::move(work.image));
   }
 
-  void Account(DiskIndex slot, const std::vector<Work>& batch,
-               const std::vector<std::pair<std::size_t, int>>& fragments, const Status& done) {
-    // What the reader had open may be an object that has been replaced.
-    context_.reader.Forget(slot);
+  void Account(DiskIndex slot, const std::vector<Work>& works, const Transfer::Fragments& fragments,
+               const Status& done) {
     if (!done.ok()) {
       outcome_.fragments_not_mended += fragments.size();
       spoilt_.insert(slot);
@@ -260,7 +229,7 @@ class Repairer {
       return;
     }
     for (const auto& [i, column] : fragments) {
-      const std::uint64_t bytes = batch[i].location.stripe.fragment_bytes;
+      const std::uint64_t bytes = works[i].location.stripe.fragment_bytes;
       ++outcome_.fragments_written;
       outcome_.bytes_written += bytes;
       progress_.done_bytes += bytes;
@@ -307,11 +276,12 @@ class Repairer {
 
   const RepairContext& context_;
   const RepairOptions& options_;
-  const Uuid volume_uuid_;
   RepairOutcome outcome_;
   RepairProgress progress_;
-  std::vector<Work> batch_;
-  std::uint64_t held_bytes_ = 0;
+  std::shared_ptr<Batch> collected_ = NewBatch();
+  std::shared_ptr<Batch> looked_at_;   // its suspects are known to be good or bad
+  std::unique_ptr<Transfer> writing_;  // what was read and computed before
+  std::vector<StripeImage> spare_;
   std::set<DiskIndex> rebuilding_;
   std::set<DiskIndex> walked_;   // those of them whose every fragment is looked at
   std::set<DiskIndex> spoilt_;   // a write to it failed

@@ -13,8 +13,8 @@ struct RepairOptions {
   RepairProgressSink progress = [](const RepairProgress&) {};
   FindingSink findings = [](const Finding&) {};
   const std::atomic<bool>* cancel = nullptr;
-  // Payloads held at once.
-  std::uint64_t memory_bytes = 64 * 1024 * 1024;
+  // Fragments held at once: at most so many, but for one stripe a batch.
+  std::uint64_t memory_bytes = 192 * 1024 * 1024;
 };
 
 struct RepairOutcome {
