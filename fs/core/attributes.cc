@@ -85,6 +85,13 @@ std::uint32_t ModeAfterWriteBy(const Caller& caller, const InodeAttributes& attr
   return mode & ~taken;
 }
 
+std::uint32_t ModeAfterChownBy(const Caller& caller, const InodeAttributes& attributes) {
+  const std::uint32_t mode = ModeAfterWriteBy(caller, attributes);
+  if (S_ISDIR(mode)) return mode;
+  const std::uint32_t taken = (mode & S_IXGRP) != 0 ? S_ISUID | S_ISGID : S_ISUID;
+  return mode & ~taken;
+}
+
 Error NoSuchName(std::string_view name) {
   return Error(ErrorCode::kNotFound, "there is no " + Quoted(name));
 }

@@ -30,10 +30,11 @@ Status CheckName(std::string_view name);
 // when they go round in a circle.
 Result<bool> IsInTree(const View& view, InodeId inode, InodeId ancestor);
 
-// The mode after `caller` has written to a file with these attributes, or given it away: whoever is
-// not root takes setuid and setgid from it. A setgid bit without the group's x survives in the
-// hands of the group.
+// The mode after `caller` has written to a file with these attributes: whoever is not root takes
+// setuid and setgid from it. A setgid bit without the group's x survives in the hands of the group.
 std::uint32_t ModeAfterWriteBy(const Caller& caller, const InodeAttributes& attributes);
+// The same after it was given away, which takes them even if it was root's doing.
+std::uint32_t ModeAfterChownBy(const Caller& caller, const InodeAttributes& attributes);
 bool IsInGroup(const Caller& caller, std::uint32_t gid);
 
 Error NoSuchName(std::string_view name);

@@ -226,7 +226,10 @@ Result<WriteResult> FileOperations::WriteFrom(Origin origin, FileHandle handle,
     const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
     FileState* state = core_.states().Find(file->inode);
     CHECK(state != nullptr, "an open file has a state");
-    if (file->direct && !state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
+    // Pages are nobody's; what they cost the file was seen to before.
+    if (origin == Origin::kCall && !state->without_capability) {
+      RETURN_IF_ERROR(DropCapability(*state));
+    }
     result.stale = StaleAfter(*file, *state);
     if (origin == Origin::kPages) {
       AddPages(*state, offset, bytes);
@@ -237,7 +240,7 @@ Result<WriteResult> FileOperations::WriteFrom(Origin origin, FileHandle handle,
     state->attributes.size = std::max(state->attributes.size, offset + bytes.size());
     state->attributes.mtime_ns = state->attributes.ctime_ns = core_.Now();
     const std::uint32_t mode = ModeAfterWriteBy(caller, state->attributes);
-    result.mode_changed = file->direct && mode != state->attributes.mode;
+    result.mode_changed = mode != state->attributes.mode;
     state->attributes.mode = mode;
     if (result.stale != WriteResult::Stale::kNothing) {
       state->unanswered.push_back({offset, offset + bytes.size()});

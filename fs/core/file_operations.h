@@ -50,8 +50,7 @@ class FileOperations {
   void AddPages(FileState& state, std::uint64_t offset, ByteSpan bytes);
   // What the kernel may hold of what a direct handle writes. Under the lock.
   static WriteResult::Stale StaleAfter(const OpenFile& file, const FileState& state);
-  // A direct write takes the file's capability, as the kernel does before any other write. Under
-  // the exclusive lock.
+  // A write or a truncation takes the file's capability. Under the exclusive lock.
   Status DropCapability(FileState& state);
   // Puts back, without a name, what only the kernel still knows, so that it can be opened again
   // (through /proc/self/fd, of a descriptor of O_PATH). It goes with the last close.

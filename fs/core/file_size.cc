@@ -24,8 +24,11 @@ bool TouchesSize(const InodeAttributes& attributes, const SetAttributes& set) {
 
 // chown and truncate may cost a file its setuid and setgid bits; so may what sets nothing, for that
 // is how the kernel says that the file is about to be written to.
-bool MayTakePrivileges(const SetAttributes& set) {
-  return set.size || set.uid || set.gid || !(set.mode || set.atime_ns || set.mtime_ns);
+std::uint32_t ModeWithoutPrivileges(const SetAttributes& set, const Caller& caller,
+                                    const InodeAttributes& attributes) {
+  if (set.uid || set.gid) return ModeAfterChownBy(caller, attributes);
+  const bool sets_else = set.mode || set.atime_ns || set.mtime_ns;
+  return set.size || !sets_else ? ModeAfterWriteBy(caller, attributes) : attributes.mode;
 }
 
 }  // namespace
@@ -50,6 +53,7 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
   change.kind = ChangeKind::kAttributes;
   if (TouchesSize(attributes, set)) {
     RETURN_IF_ERROR(core_.CheckStored(inode));
+    if (state != nullptr && !state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
     // What was written before the truncation is a version.
     RETURN_IF_ERROR(core_.Cut(inode));
     change.kind = ChangeKind::kTruncate;
@@ -66,7 +70,7 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
     }
     RETURN_IF_ERROR(core_.acls().FollowMode(inode, attributes.mode, change));
   }
-  if (MayTakePrivileges(set)) attributes.mode = ModeAfterWriteBy(caller, attributes);
+  attributes.mode = ModeWithoutPrivileges(set, caller, attributes);
   if (set.uid) attributes.uid = *set.uid;
   if (set.gid) attributes.gid = *set.gid;
   if (set.atime_ns) core_.read_times().Forget(inode);

@@ -122,7 +122,7 @@ void Read(fuse_req_t req, fuse_ino_t /*node*/, std::size_t size, off_t offset,
 void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size, off_t offset,
            fuse_file_info* file) {
   Answer(req, "write", [&](Filesystem& filesystem) {
-    // Pages that the kernel writes back are nobody's: it saw to setuid when they became dirty.
+    // Pages that the kernel writes back are nobody's: setuid was seen to when they became dirty.
     const FileHandle handle(file->fh);
     const auto at = static_cast<std::uint64_t>(offset);
     const auto written = file->writepage ? filesystem.WritePages(handle, at, AsBytes({bytes, size}))
@@ -130,8 +130,10 @@ void Write(fuse_req_t req, fuse_ino_t node, const char* bytes, std::size_t size,
                                                             CallerOf(req), file->flags);
     if (!written.ok()) return ReplyError(req, written.error());
     OperationsContext& context = ContextOf(req);
-    const StaleBytes stale{NodeId(node), offset, written->count};
-    if (written->stale == WriteResult::Stale::kNothing && !written->mode_changed) {
+    // If only the mode is, the writer may hold the bytes locked in the kernel's cache.
+    const bool bytes_fit = written->stale == WriteResult::Stale::kNothing;
+    const StaleBytes stale{NodeId(node), bytes_fit ? -1 : offset, written->count};
+    if (bytes_fit && !written->mode_changed) {
       fuse_reply_write(req, written->count);
       return;
     }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -16,7 +17,8 @@ struct fuse_lowlevel_ops;
 
 namespace varve {
 
-// Bytes of a file that the kernel may hold as they were.
+// What the kernel may hold of a file as it was: its attributes, and if `offset` is not negative so
+// many bytes.
 struct StaleBytes {
   NodeId node;
   off_t offset = 0;
@@ -28,6 +30,8 @@ struct OperationsContext {
   Filesystem* filesystem = nullptr;
   bool writeback = false;
   RequestEpoch looks;  // requests whose answers the kernel keeps
+  // The number of the kernel's greeting while it is unanswered; 0: none. See CompleteGreeting.
+  std::atomic<std::uint64_t> greeting{0};
   std::function<void(const std::string&)> log;
   std::function<void()> on_ready;  // called once by init
   // Makes the kernel forget bytes and attributes. It waits for reads that wait for an answer, so of

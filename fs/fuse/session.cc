@@ -15,6 +15,7 @@
 #include <mutex>
 #include <thread>
 
+#include "fs/fuse/greeting.h"
 #include "fs/fuse/operations.h"
 #include "fs/fuse/read_ahead.h"
 #include "fs/fuse/request_loop.h"
@@ -267,7 +268,7 @@ Status FuseSession::Mount(const std::string& mountpoint) {
                      "; is /dev/fuse there and open to you, and do you own the directory?");
   }
   impl_->mounted = true;
-  return {};
+  return CompleteGreeting(impl_->session.get());
 }
 
 Status FuseSession::Run(std::function<void()> on_ready) {

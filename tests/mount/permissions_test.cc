@@ -155,6 +155,49 @@ TEST_F(PermissionsTest, NothingOfThePastRunsWithAnothersPower) {
             std::string("user.note\0", 10));
 }
 
+TEST_F(PermissionsTest, WhatIsWrittenOrGivenAwayLosesItsPower) {
+  const std::array<unsigned char, 20> capability{1, 0, 0, 2, 0, 0x20};
+  const auto give = [&](mode_t mode) {
+    ASSERT_EQ(::chmod("program", mode), 0);
+    ASSERT_EQ(::setxattr("program", "security.capability", capability.data(), capability.size(), 0),
+              0);
+  };
+  const auto is_capable = [] {
+    std::array<char, 64> value{};
+    return ::getxattr("program", "security.capability", value.data(), value.size()) > 0;
+  };
+  for (const std::string options : {"allow_other", "allow_other,writeback"}) {
+    SCOPED_TRACE(options);
+    ASSERT_EQ(::chdir("/"), 0);
+    Remount(options);
+    Enter();
+    WriteFile("program", "text");
+    const UniqueFd file(::open("program", O_RDWR | O_CLOEXEC));
+    const auto write = [&] { return ::pwrite(file.get(), "T", 1, 0); };
+    give(06777);
+    EXPECT_EQ(As(Other(), write), 0);
+    EXPECT_EQ(ModeOf("program"), 0777U);
+    EXPECT_FALSE(is_capable());
+    EXPECT_EQ(write(), 1) << "once it is known to have none";
+    give(06777);
+    EXPECT_EQ(write(), 1);
+    EXPECT_EQ(ModeOf("program"), 06777U) << "root's writing leaves these";
+    EXPECT_FALSE(is_capable());
+    give(06777);
+    EXPECT_EQ(As(Other(), [&] { return ::ftruncate(file.get(), 2); }), 0);
+    EXPECT_EQ(ModeOf("program"), 0777U);
+    EXPECT_FALSE(is_capable());
+    give(06777);
+    EXPECT_EQ(Open(Other(), "program", O_WRONLY | O_TRUNC), 0);
+    EXPECT_EQ(ModeOf("program"), 0777U);
+    EXPECT_FALSE(is_capable());
+    give(06777);
+    ASSERT_EQ(::chown("program", 0, 0), 0);
+    EXPECT_EQ(ModeOf("program"), 0777U);
+    EXPECT_FALSE(is_capable());
+  }
+}
+
 TEST_F(PermissionsTest, EveryChangeOfThePastIsRefusedAsOfAReadOnlyFilesystem) {
   WriteFile("file", "x");
   ASSERT_EQ(::mkdir("dir", 0777), 0);

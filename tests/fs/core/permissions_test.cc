@@ -1,5 +1,6 @@
 // Modes, access control lists and what writing does to privileges.
 #include <cerrno>
+#include <tuple>
 
 #include "fs/core/acl.h"
 #include "fs/core/core.h"
@@ -240,6 +241,44 @@ TEST_F(Permissions, AnothersWritingTakesSetuidAndSetgidAway) {
     VARVE_ASSERT_OK(fs().Set(Node("f"), {}, caller_));
     EXPECT_EQ(ModeOf("f"), one.after) << "what sets nothing announces a write";
   }
+}
+
+TEST_F(Permissions, GivingAwayTakesSetuidAndSetgidEvenIfRootDoesIt) {
+  VARVE_ASSERT_OK(Write("f", "x"));
+  VARVE_ASSERT_OK(MakeDirectory("d"));
+  for (const Caller& caller : {Caller{}, Caller{1000, 1000, 022}}) {
+    SCOPED_TRACE(caller.uid);
+    for (const auto& [path, before, after] :
+         {std::tuple{"f", 06777U, 0777U}, {"f", 04766U, 0766U}, {"d", 02775U, 02775U}}) {
+      SCOPED_TRACE(testing::Message() << path << std::oct << before);
+      caller_ = {};
+      VARVE_ASSERT_OK(Chmod(path, before));
+      caller_ = caller;
+      VARVE_ASSERT_OK(Chown(path, 1000, 50));
+      EXPECT_EQ(ModeOf(path), after);
+    }
+  }
+  caller_ = {};
+  VARVE_ASSERT_OK(Chmod("f", 02766));
+  VARVE_ASSERT_OK(Chown("f", 1000, 51));
+  EXPECT_EQ(ModeOf("f"), 02766u) << "not a program of the group's";
+}
+
+TEST_F(Permissions, WritingAndTruncatingTakeTheCapability) {
+  const FileHandle handle = CreateOpen("f");
+  const auto has = [&] { return fs().GetXattr(Node("f"), kCapabilityName).ok(); };
+  const auto give = [&] {
+    VARVE_EXPECT_OK(fs().SetXattr(Node("f"), kCapabilityName, "x", XattrMode::kSet));
+  };
+  give();
+  VARVE_ASSERT_OK(fs().WritePages(handle, 0, AsBytes(std::string_view("y"))));
+  EXPECT_TRUE(has()) << "pages may have become dirty before it was given";
+  VARVE_ASSERT_OK(fs().Write(handle, 0, AsBytes(std::string_view("y")), caller_));
+  EXPECT_FALSE(has());
+  give();
+  VARVE_ASSERT_OK(Truncate("f", 7));
+  EXPECT_FALSE(has());
+  VARVE_EXPECT_OK(CloseFile(handle));
 }
 
 TEST_F(Permissions, OnlyTheGroupMaySetTheSetgidBit) {
