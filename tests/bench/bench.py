@@ -29,7 +29,8 @@ def parse(argv):
     parser.add_argument("--peers", metavar="LIST", help=f"only these: {known}")
     parser.add_argument("--rows", metavar="TEXT",
                         help="only workloads whose name contains TEXT (and what they need)")
-    parser.add_argument("--rounds", type=int, default=0, help="default 3, with --quick 1")
+    parser.add_argument("--rounds", type=int, default=0, help="default 3, with --quick 1; rows of "
+                        "small files that take a peer more than ten minutes are measured once")
     parser.add_argument("--reference", default="plain", help="what ratios refer to (plain)")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"),
                         help="where to measure: 50 GB free, 15 with --quick (default /var/tmp)")
@@ -125,12 +126,24 @@ COSTS = {"sequential write, incompressible, fsync": ("write_per_gib", lambda s: 
          "create files of 4 KiB": ("create_us", lambda s: s.small / 1e6)}
 
 
+# Rows of small files that took a peer longer than that in the first round are not repeated.
+LONG_SECONDS = 600
+
+
+def is_repeated(peer, row, report):
+    return not row.small or peer.name not in report["once"]
+
+
 def measure(peer, rows, sizes, options, tree, report, progress):
     entry = report["peers"].setdefault(peer.name, {"about": peer.about})
+    small_seconds = 0
     context = workloads.Context(peer, sizes, str(options.build / "tests/bench/varve_bench_workload"),
                                 tree)
     for row, result in rows:
         progress.step(f"{peer.name}: {row.name}")
+        if not is_repeated(peer, row, report):
+            continue
+        begin = time.monotonic()
         before = peer.cpu_seconds()
         try:
             value = row.measure(context)
@@ -138,6 +151,8 @@ def measure(peer, rows, sizes, options, tree, report, progress):
             report["missing"][f"{peer.name}, {row.name}"] = str(failure).splitlines()[0]
             value = None
         result["rounds"].setdefault(peer.name, []).append(value)
+        if row.small:
+            small_seconds += time.monotonic() - begin
         if row.name in COSTS and before is not None and value is not None:
             key, amount = COSTS[row.name]
             cost = entry.setdefault("cost", {"write_per_gib": [], "read_per_gib": [],
@@ -146,6 +161,8 @@ def measure(peer, rows, sizes, options, tree, report, progress):
         if "cost" in entry and peer.pids:
             entry["cost"]["peak_bytes"] = max(entry["cost"].get("peak_bytes", 0),
                                               peer.peak_bytes())
+    if small_seconds > LONG_SECONDS:
+        report["once"][peer.name] = f"{small_seconds / 60:.0f} minutes"
 
 
 def main(argv):
@@ -158,7 +175,7 @@ def main(argv):
     report = {"when": time.strftime("%Y-%m-%d"), "command": shlex.join(["scripts/bench"] + [
                   word for word in argv if not word.startswith("--build")]),
               "machine": machine(), "rounds": 0, "reference": options.reference,
-              "device": {}, "peers": {}, "missing": {},
+              "device": {}, "peers": {}, "missing": {}, "once": {},
               "rows": [{"name": row.name, "unit": row.unit,
                         "lower_is_better": row.lower_is_better, "rounds": {}} for row in rows]}
     progress = Progress(options.rounds * len(options.chosen) * len(rows))

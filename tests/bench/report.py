@@ -71,6 +71,9 @@ def markdown(report):
         parts.append("The device below (fio): " + ", ".join(
             f"{name} {figure(value)} {unit}" for name, (value, unit) in report["device"].items()) +
             ".")
+    if report["once"] and report["rounds"] > 1:
+        parts.append("Rows of small files measured in the first round only: " + ", ".join(
+            f"{name}, which took {spent} for them" for name, spent in report["once"].items()) + ".")
     if report["missing"]:
         parts.append("Not measured:\n" + "\n".join(f"- {name}: {why}"
                                                    for name, why in report["missing"].items()))
