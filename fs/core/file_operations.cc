@@ -75,6 +75,7 @@ Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Cal
                  "inode " + std::to_string(inode.value) + " is not a regular file");
   }
   RETURN_IF_ERROR(core_.CheckStored(inode));
+  const std::uint32_t mode = attributes.mode;
   if (truncates) {
     RETURN_IF_ERROR(core_.Cut(inode));
     Change change;
@@ -91,6 +92,7 @@ Result<OpenResult> FileOperations::Open(InodeId inode, int open_flags, const Cal
   state->handles += 1;
   const InodeAttributes& now = state->attributes;
   OpenResult result = AddHandle(*state, open_flags);
+  result.mode_changed = now.mode != mode;
   if (!WantsToRead(open_flags)) return result;
   result.keep_cache = now.size == 0 || now.size > kReadAnewBytes || !core_.IsReadDue(inode, now);
   return result;

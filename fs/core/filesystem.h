@@ -89,6 +89,7 @@ struct OpenResult {
   FileHandle handle;
   bool keep_cache = true;  // what the kernel has cached of it is still true
   bool direct = false;     // the kernel shall pass writes on without putting them into its cache
+  bool mode_changed = false;  // truncating took setuid or setgid, behind the kernel's back
 };
 
 struct WriteResult {

@@ -100,7 +100,13 @@ void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
     const auto result = filesystem.Open(NodeId(node), OpenFlags(req, *file), CallerOf(req));
     if (!result.ok()) return ReplyError(req, result.error());
     FillFileInfo(*result, file);
-    if (fuse_reply_open(req, file) == -ENOENT) filesystem.Release(result->handle);
+    const auto answer = [&] {
+      if (fuse_reply_open(req, file) == -ENOENT) filesystem.Release(result->handle);
+    };
+    if (!result->mode_changed) return answer();
+    if (ContextOf(req).forget({.node = NodeId(node), .offset = -1}, answer)) return;
+    filesystem.Release(result->handle);
+    fuse_reply_none(req);
   });
 }
 

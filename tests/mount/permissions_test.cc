@@ -46,9 +46,11 @@ class PermissionsTest : public MountedTest {
     return As(user, [&] { return OpenFile(path, flags) ? 0 : -1; });
   }
   static mode_t ModeOf(const std::string& path) {
-    struct stat stat{};
-    EXPECT_EQ(::lstat(path.c_str(), &stat), 0) << path << ": " << std::strerror(errno);
-    return stat.st_mode & 07777;
+    // Nothing but the mode, for the kernel asks anew if something else is out of date.
+    struct statx stat{};
+    EXPECT_EQ(::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_MODE, &stat), 0)
+        << path << ": " << std::strerror(errno);
+    return stat.stx_mode & 07777;
   }
   static void LetRead(const std::string& path, const User& user) {
     using Tag = AclEntry::Tag;
