@@ -77,6 +77,7 @@ Result<std::uint64_t> FileOperations::CloneRange(const FileRange& from, const Fi
       core_.locks(), {target->inode, source->IsPast() ? target->inode : source->inode});
   FileState* state = core_.states().Find(target->inode);
   CHECK(state != nullptr, "an open file has a state");
+  if (!state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
   InodeAttributes source_attributes = source->past;
   if (!source->IsPast()) {
     FileState* source_state = core_.states().Find(source->inode);

@@ -252,9 +252,8 @@ Result<WriteResult> FileOperations::WriteFrom(Origin origin, FileHandle handle,
   if (result.status.ok() && ((file->flags | flags) & (O_SYNC | O_DSYNC)) != 0) {
     result.status = CutAndSync(file->inode);
   }
-  if (!result.status.ok() && result.stale == WriteResult::Stale::kNothing) {
-    return result.status.error();
-  }
+  const bool nothing_to_tell = result.stale == WriteResult::Stale::kNothing && !result.mode_changed;
+  if (!result.status.ok() && nothing_to_tell) return result.status.error();
   return result;
 }
 

@@ -116,6 +116,7 @@ Status FileOperations::Allocate(FileHandle handle, AllocateMode mode, std::uint6
   const InodeLocks::Exclusive lock(core_.locks(), {file->inode});
   FileState* state = core_.states().Find(file->inode);
   CHECK(state != nullptr, "an open file has a state");
+  if (!state->without_capability) RETURN_IF_ERROR(DropCapability(*state));
   const bool resizes = grows && end > state->attributes.size;
   if (allocates && !resizes && state->IsDirty()) {
     // Only the times move, and go on their way with what has been written.

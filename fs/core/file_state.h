@@ -45,8 +45,8 @@ struct FileState {
   // the volume as they were.
   std::map<std::string, std::optional<std::string>> kept_xattrs;
   bool forgotten = false;  // the kernel does not know it any more
-  // It is known to have no file capability, which the kernel asks for before each write. Set under
-  // the inode's lock, shared or exclusive; unset under the exclusive one.
+  // It is known to have no file capability, which a write would take. Set under the inode's lock,
+  // shared or exclusive; unset under the exclusive one.
   std::atomic<bool> without_capability = false;
   // A directory that the kernel has removed: it lets nobody into it any more, whatever we say.
   bool dead = false;

@@ -87,8 +87,8 @@ enum class XattrMode { kSet, kCreate, kReplace };
 
 struct OpenResult {
   FileHandle handle;
-  bool keep_cache = true;  // what the kernel has cached of it is still true
-  bool direct = false;     // the kernel shall pass writes on without putting them into its cache
+  bool keep_cache = true;     // what the kernel has cached of it is still true
+  bool direct = false;        // the kernel shall pass writes on without putting them into its cache
   bool mode_changed = false;  // truncating took setuid or setgid, behind the kernel's back
 };
 
@@ -104,8 +104,8 @@ struct WriteResult {
   // Unless it is kNothing, Answered must be called when the kernel has forgotten them.
   Stale stale = Stale::kNothing;
   bool mode_changed = false;  // setuid or setgid went, behind the kernel's back
-  // Not ok, with something stale: the bytes are there to be read, and could not be made durable.
-  // Without anything stale that is the result itself.
+  // Not ok, with something to tell the kernel: the bytes are there to be read, and could not be
+  // made durable. Without, that is the result itself.
   Status status;
 };
 

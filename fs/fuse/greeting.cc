@@ -30,8 +30,10 @@ ssize_t Receive(int device, void* request, std::size_t size, void* userdata) {
     fuse_in_header header;
     fuse_init_in init;
   } greeting{};
-  if (got < static_cast<ssize_t>(sizeof(greeting))) return got;
-  std::memcpy(&greeting, request, sizeof(greeting));
+  constexpr std::size_t kOfferEnd =
+      sizeof(greeting.header) + offsetof(fuse_init_in, flags) + sizeof(greeting.init.flags);
+  if (got < static_cast<ssize_t>(kOfferEnd)) return got;
+  std::memcpy(&greeting, request, kOfferEnd);
   if (greeting.header.opcode == FUSE_INIT && (greeting.init.flags & FUSE_HANDLE_KILLPRIV_V2) != 0) {
     static_cast<OperationsContext*>(userdata)->greeting.store(greeting.header.unique);
   }

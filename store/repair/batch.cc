@@ -15,12 +15,12 @@ std::unique_ptr<Transfer> Transfer::Read(const RepairContext& context, std::shar
   Transfer& self = *transfer;
   self.Choose(choose);
   for (Work& work : self.batch_->works) {
-    work.asked = choose(work);
+    const std::uint64_t asked = choose(work);
     for (int column = 0; column < work.location.stripe.columns(); ++column) {
-      if ((work.asked & ColumnBit(column)) != 0) work.image.Allocate(column);
+      if ((asked & ColumnBit(column)) != 0) work.image.Allocate(column);
     }
     // Until they have come. So this holds for a disk that is gone too, whose thread is not asked.
-    work.bad |= work.asked;
+    work.bad |= asked;
   }
   self.Start([&self](DiskIndex slot, Disk&) { return self.ReadFrom(slot); });
   return transfer;

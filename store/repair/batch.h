@@ -19,7 +19,6 @@ struct Work {
   StripeLocation location;
   std::uint64_t suspects = 0;  // columns to be looked at and written if bad
   StripeImage image;           // fragments of the columns asked for; which are what, the masks say
-  std::uint64_t asked = 0;     // last asked of the disks
   std::uint64_t good = 0;      // read and verified
   std::uint64_t bad = 0;       // read and found bad, or its disk is gone
   std::uint64_t mended = 0;    // computed and verified

@@ -31,10 +31,9 @@ class Repairer {
       progress_.total_bytes += rebuild.bytes;
     }
     options_.progress(progress_);
-    RETURN_IF_ERROR(MendScattered(plan));
-    Finish();
-    if (!walked_.empty()) RETURN_IF_ERROR(MendWholeDisks());
-    Finish();
+    const Status mended = Mend(plan);
+    FinishWriting();  // after an error too: a disk may have failed
+    RETURN_IF_ERROR(mended);
     if (!Cancelled()) RETURN_IF_ERROR(DeclareWhole());
     outcome_.cancelled = Cancelled();
     return std::move(outcome_);
@@ -42,6 +41,14 @@ class Repairer {
 
  private:
   bool Cancelled() const { return options_.cancel != nullptr && options_.cancel->load(); }
+
+  Status Mend(const RepairPlan& plan) {
+    RETURN_IF_ERROR(MendScattered(plan));
+    Finish();
+    if (!walked_.empty()) RETURN_IF_ERROR(MendWholeDisks());
+    Finish();
+    return {};
+  }
 
   Status MendScattered(const RepairPlan& plan) {
     for (const BadStripe& stripe : plan.mends) {
@@ -100,8 +107,8 @@ class Repairer {
 
   // One step on for each batch: while what has been collected is looked at, the one before is read
   // and computed, and the one before that is written. So the disks that are read and those that are
-  // written work at once. On a disk's thread looking comes before that step's writing, so that no
-  // reading waits for it.
+  // written work at once. On a disk's thread looking comes before the writing of the same step,
+  // which it would wait for.
   void Advance() {
     const auto looking = Transfer::Read(context_, std::exchange(collected_, NewBatch()),
                                         [](const Work& work) { return work.suspects; });

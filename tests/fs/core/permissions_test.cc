@@ -204,9 +204,10 @@ TEST_F(Permissions, AnothersWritingTakesSetuidAndSetgidAway) {
     VARVE_EXPECT_OK(Chown("f", 1000, 50));
     VARVE_EXPECT_OK(Chmod("f", mode));
   };
-  const auto open_truncated = [&] {
+  const auto open_truncated = [&](bool takes) {
     const Result<OpenResult> open = fs().Open(Node("f"), O_WRONLY | O_TRUNC, caller_);
     ASSERT_TRUE(open.ok());
+    EXPECT_EQ(open->mode_changed, takes);
     VARVE_EXPECT_OK(CloseFile(open->handle));
   };
   const Caller stranger{2000, 2000, 022};
@@ -228,7 +229,7 @@ TEST_F(Permissions, AnothersWritingTakesSetuidAndSetgidAway) {
 
     ready(one.before);
     caller_ = one.caller;
-    open_truncated();
+    open_truncated(one.after != one.before);
     EXPECT_EQ(ModeOf("f"), one.after);
 
     ready(one.before);
@@ -277,6 +278,9 @@ TEST_F(Permissions, WritingAndTruncatingTakeTheCapability) {
   EXPECT_FALSE(has());
   give();
   VARVE_ASSERT_OK(Truncate("f", 7));
+  EXPECT_FALSE(has());
+  give();
+  VARVE_ASSERT_OK(fs().Allocate(handle, AllocateMode::kAllocate, 0, 70));
   EXPECT_FALSE(has());
   VARVE_EXPECT_OK(CloseFile(handle));
 }
