@@ -26,7 +26,7 @@ bool TouchesSize(const InodeAttributes& attributes, const SetAttributes& set) {
 // is how the kernel says that the file is about to be written to.
 std::uint32_t ModeWithoutPrivileges(const SetAttributes& set, const Caller& caller,
                                     const InodeAttributes& attributes) {
-  if (set.uid || set.gid) return ModeAfterChownBy(caller, attributes);
+  if (set.uid || set.gid || set.gives_away) return ModeAfterChownBy(caller, attributes);
   const bool sets_else = set.mode || set.atime_ns || set.mtime_ns;
   return set.size || !sets_else ? ModeAfterWriteBy(caller, attributes) : attributes.mode;
 }
@@ -70,7 +70,13 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
     }
     RETURN_IF_ERROR(core_.acls().FollowMode(inode, attributes.mode, change));
   }
-  attributes.mode = ModeWithoutPrivileges(set, caller, attributes);
+  const std::uint32_t mode = ModeWithoutPrivileges(set, caller, attributes);
+  // The kernel asks only of a chown that sets something whether the caller may.
+  if (set.gives_away && mode != attributes.mode && caller.uid != 0 &&
+      caller.uid != attributes.uid) {
+    return Error(ErrorCode::kPermission, "only the owner takes setuid and setgid away", EPERM);
+  }
+  attributes.mode = mode;
   if (set.uid) attributes.uid = *set.uid;
   if (set.gid) attributes.gid = *set.gid;
   if (set.atime_ns) core_.read_times().Forget(inode);

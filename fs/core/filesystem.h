@@ -70,6 +70,7 @@ struct SetAttributes {
   std::optional<std::uint32_t> uid, gid;
   std::optional<std::uint64_t> size;
   std::optional<TimeNs> atime_ns, mtime_ns;  // or kTimeNow
+  bool gives_away = false;                   // a chown, though uid and gid stay
 };
 
 struct DirectoryEntry {

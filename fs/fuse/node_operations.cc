@@ -22,11 +22,17 @@ TimeNs ToNs(const timespec& time) {
   return seconds * kNsPerSecond + (seconds == time.tv_sec ? time.tv_nsec : 0);
 }
 
+constexpr int kSettable = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
+                          FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
+                          FUSE_SET_ATTR_CTIME;
+
 SetAttributes ToSetAttributes(const struct stat& attr, int to_set) {
   SetAttributes set;
   if (to_set & FUSE_SET_ATTR_MODE) set.mode = attr.st_mode & 07777;
   if (to_set & FUSE_SET_ATTR_UID) set.uid = attr.st_uid;
   if (to_set & FUSE_SET_ATTR_GID) set.gid = attr.st_gid;
+  // With a writeback cache chown of nothing, chown(path, -1, -1), sets the time of change alone.
+  set.gives_away = (to_set & kSettable) == FUSE_SET_ATTR_CTIME;
   if (to_set & FUSE_SET_ATTR_SIZE) set.size = static_cast<std::uint64_t>(attr.st_size);
   if (to_set & FUSE_SET_ATTR_ATIME_NOW) set.atime_ns = kTimeNow;
   if (to_set & FUSE_SET_ATTR_MTIME_NOW) set.mtime_ns = kTimeNow;

@@ -18,7 +18,8 @@ constexpr unsigned kMaxBackground = 64;
 //   AUTO_INVAL_DATA     nobody writes behind Varve's back; it says what to forget (Invalidate)
 //   POSIX_LOCKS, FLOCK_LOCKS   one kernel, one mount: it keeps the locks itself
 //   HANDLE_KILLPRIV     of an older kind: root's writes would cost a file its setuid bit as well.
-//                       HANDLE_KILLPRIV_V2 is asked for, see CompleteGreeting
+//                       HANDLE_KILLPRIV_V2 is asked for with a writeback cache, see
+//                       CompleteGreeting
 //   ASYNC_DIO           after a direct write by AIO or io_uring the kernel would not drop what a
 //                       buffered reader has put into its cache meanwhile: stale bytes, for good
 //   SPLICE_*            slower than copying, for what comes from memory
@@ -26,10 +27,11 @@ unsigned Wishes(const OperationsContext& context) {
   unsigned wishes = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
                     FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
                     FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_ACL | FUSE_CAP_EXPORT_SUPPORT;
+  if (!context.writeback) return wishes;
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
   wishes |= FUSE_CAP_HANDLE_KILLPRIV_V2;
 #endif
-  if (context.writeback) wishes |= FUSE_CAP_WRITEBACK_CACHE;
+  wishes |= FUSE_CAP_WRITEBACK_CACHE;
   return wishes;
 }
 

@@ -268,7 +268,7 @@ Status FuseSession::Mount(const std::string& mountpoint) {
                      "; is /dev/fuse there and open to you, and do you own the directory?");
   }
   impl_->mounted = true;
-  return CompleteGreeting(impl_->session.get());
+  return impl_->options.writeback ? CompleteGreeting(impl_->session.get()) : Status();
 }
 
 Status FuseSession::Run(std::function<void()> on_ready) {

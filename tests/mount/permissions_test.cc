@@ -193,6 +193,12 @@ TEST_F(PermissionsTest, WhatIsWrittenOrGivenAwayLosesItsPower) {
     EXPECT_EQ(Open(Other(), "program", O_WRONLY | O_TRUNC), 0);
     EXPECT_EQ(ModeOf("program"), 0777U);
     EXPECT_FALSE(is_capable());
+    constexpr auto kSame = static_cast<uid_t>(-1);
+    give(06777);
+    EXPECT_EQ(As(Other(), [] { return ::chown("program", kSame, kSame); }), EPERM);
+    EXPECT_EQ(ModeOf("program"), 06777U);
+    ASSERT_EQ(::chown("program", kSame, kSame), 0);
+    EXPECT_EQ(ModeOf("program"), 0777U);
     give(06777);
     ASSERT_EQ(::chown("program", 0, 0), 0);
     EXPECT_EQ(ModeOf("program"), 0777U);

@@ -263,6 +263,14 @@ TEST_F(Permissions, GivingAwayTakesSetuidAndSetgidEvenIfRootDoesIt) {
   VARVE_ASSERT_OK(Chmod("f", 02766));
   VARVE_ASSERT_OK(Chown("f", 1000, 51));
   EXPECT_EQ(ModeOf("f"), 02766u) << "not a program of the group's";
+  VARVE_ASSERT_OK(Chmod("f", 04755));
+  SetAttributes nothing;
+  nothing.gives_away = true;
+  const Result<NodeAttributes> refused = fs().Set(Node("f"), nothing, {2000, 2000, 022});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().os_errno(), EPERM);
+  VARVE_EXPECT_OK(AsStatus(fs().Set(Node("f"), nothing, {1000, 1000, 022})));
+  EXPECT_EQ(ModeOf("f"), 0755u);
 }
 
 TEST_F(Permissions, WritingAndTruncatingTakeTheCapability) {
