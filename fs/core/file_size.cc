@@ -1,5 +1,6 @@
 // FileOperations: what sets attributes, sizes and holes.
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "fs/core/attributes.h"
@@ -23,12 +24,18 @@ bool TouchesSize(const InodeAttributes& attributes, const SetAttributes& set) {
 }
 
 // chown and truncate may cost a file its setuid and setgid bits; so may what sets nothing, for that
-// is how the kernel says that the file is about to be written to.
-std::uint32_t ModeWithoutPrivileges(const SetAttributes& set, const Caller& caller,
-                                    const InodeAttributes& attributes) {
-  if (set.uid || set.gid || set.gives_away) return ModeAfterChownBy(caller, attributes);
-  const bool sets_else = set.mode || set.atime_ns || set.mtime_ns;
-  return set.size || !sets_else ? ModeAfterWriteBy(caller, attributes) : attributes.mode;
+// is how the kernel says that a regular file is about to be written to. Of anything else it is a
+// chown of nothing, of which the kernel has not asked whether the caller may.
+Result<std::uint32_t> ModeWithoutPrivileges(const SetAttributes& set, const Caller& caller,
+                                            const InodeAttributes& attributes) {
+  if (set.uid || set.gid) return ModeAfterChownBy(caller, attributes);
+  const bool sets_nothing = !(set.mode || set.size || set.atime_ns || set.mtime_ns);
+  if (set.gives_away || (sets_nothing && !S_ISREG(attributes.mode))) {
+    const std::uint32_t mode = ModeAfterChownBy(caller, attributes);
+    if (mode == attributes.mode || caller.uid == 0 || caller.uid == attributes.uid) return mode;
+    return Error(ErrorCode::kPermission, "only the owner takes setuid and setgid away", EPERM);
+  }
+  return set.size || sets_nothing ? ModeAfterWriteBy(caller, attributes) : attributes.mode;
 }
 
 }  // namespace
@@ -70,13 +77,7 @@ Result<InodeAttributes> FileOperations::Set(InodeId inode, const SetAttributes& 
     }
     RETURN_IF_ERROR(core_.acls().FollowMode(inode, attributes.mode, change));
   }
-  const std::uint32_t mode = ModeWithoutPrivileges(set, caller, attributes);
-  // The kernel asks only of a chown that sets something whether the caller may.
-  if (set.gives_away && mode != attributes.mode && caller.uid != 0 &&
-      caller.uid != attributes.uid) {
-    return Error(ErrorCode::kPermission, "only the owner takes setuid and setgid away", EPERM);
-  }
-  attributes.mode = mode;
+  ASSIGN_OR_RETURN(attributes.mode, ModeWithoutPrivileges(set, caller, attributes));
   if (set.uid) attributes.uid = *set.uid;
   if (set.gid) attributes.gid = *set.gid;
   if (set.atime_ns) core_.read_times().Forget(inode);

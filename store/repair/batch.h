@@ -63,7 +63,7 @@ class Transfer {
   const std::shared_ptr<Batch> batch_;
   std::map<DiskIndex, Fragments> by_disk_;
   std::vector<DiskIndex> slots_;
-  std::mutex mutex_;            // of the works' `good` while they are read
+  std::mutex mutex_;            // of the works' masks while they are read
   DiskSet::Running running_{};  // last: it waits for those who use the others
 };
 

@@ -199,6 +199,12 @@ TEST_F(PermissionsTest, WhatIsWrittenOrGivenAwayLosesItsPower) {
     EXPECT_EQ(ModeOf("program"), 06777U);
     ASSERT_EQ(::chown("program", kSame, kSame), 0);
     EXPECT_EQ(ModeOf("program"), 0777U);
+    ASSERT_EQ(::mkfifo("fifo", 0600), 0);
+    ASSERT_EQ(::chmod("fifo", 04755), 0);
+    EXPECT_EQ(As(Other(), [] { return ::chown("fifo", kSame, kSame); }), EPERM);
+    ASSERT_EQ(::chown("fifo", kSame, kSame), 0);
+    EXPECT_EQ(ModeOf("fifo"), 0755U);
+    ASSERT_EQ(::unlink("fifo"), 0);
     give(06777);
     ASSERT_EQ(::chown("program", 0, 0), 0);
     EXPECT_EQ(ModeOf("program"), 0777U);
