@@ -157,6 +157,16 @@ class StripeFixture : public testing::Test {
   static std::string ObjectOf(const StripeLocation& location) {
     return SegmentObjectName(location.segment.id);
   }
+  // A 4+2 volume with one full-width stripe: 8 extents of 64 KiB, two in each column.
+  void PlaceOneStripe() {
+    ASSERT_NO_FATAL_FAILURE(Format(4, 2, 6));
+    std::vector<ByteVector> inputs;
+    for (int i = 0; i < 8; ++i) inputs.push_back(Random(kChunkBytes));
+    const Placement placement = MustPlace(inputs);
+    ASSERT_EQ(placement.stripes.size(), 1u);
+    location_ = LocationOf(placement.extents[0]);
+    ASSERT_EQ(location_.stripe.data, 4);
+  }
   FaultController& Controller(DiskIndex slot) { return *controllers_[slot.value]; }
   void LoseDisk(int slot) {
     ASSERT_TRUE(disks_
@@ -194,6 +204,7 @@ class StripeFixture : public testing::Test {
 
   StripeWriterOptions options_;
   std::vector<std::shared_ptr<MemoryPlatter>> platters_;
+  StripeLocation location_;  // by PlaceOneStripe
   std::vector<std::shared_ptr<FaultController>> controllers_;
   std::atomic<std::uint64_t> next_segment_{1};
   std::map<SegmentId, SegmentDescriptor> segments_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 
 #include "tests/store/log/stripe_fixture.h"
 
@@ -11,16 +10,6 @@ namespace {
 
 class Reader : public StripeFixture {
  protected:
-  // A 4+2 volume with one full-width stripe: 8 extents of 64 KiB, two in each column.
-  void PlaceOneStripe() {
-    ASSERT_NO_FATAL_FAILURE(Format(4, 2, 6));
-    std::vector<ByteVector> inputs;
-    for (int i = 0; i < 8; ++i) inputs.push_back(Random(kChunkBytes));
-    const Placement placement = MustPlace(inputs);
-    ASSERT_EQ(placement.stripes.size(), 1u);
-    location_ = LocationOf(placement.extents[0]);
-    ASSERT_EQ(location_.stripe.data, 4);
-  }
   // The first extent in a column.
   const ExtentRef& ExtentIn(int column) const {
     for (const auto& [extent, raw] : placed_) {
@@ -28,12 +17,6 @@ class Reader : public StripeFixture {
     }
     ADD_FAILURE() << "no extent in column " << column;
     return placed_.front().first;
-  }
-  ByteVector MustReadFragment(int column) {
-    ByteVector fragment(location_.stripe.fragment_bytes);
-    const Status read = reader_->ReadFragment(location_, column, fragment);
-    EXPECT_TRUE(read.ok()) << read.error().message();
-    return fragment;
   }
   void ExpectAllReadableAtOnce() {
     std::vector<ByteVector> raws;
@@ -44,7 +27,6 @@ class Reader : public StripeFixture {
     ASSERT_TRUE(read.ok()) << read.error().message();
     for (std::size_t i = 0; i < placed_.size(); ++i) EXPECT_EQ(raws[i], placed_[i].second) << i;
   }
-  StripeLocation location_;
 };
 
 TEST_F(Reader, ReadsManyExtentsAtOnceAndMendsThoseThatAreBad) {
@@ -214,21 +196,6 @@ TEST_F(Reader, MendsEveryKindOfDamage) {
   }
 }
 
-TEST_F(Reader, SeesAnOlderFragmentOfTheSamePlace) {
-  PlaceOneStripe();
-  // What a write lost by the disk leaves: the fragment of the same stripe of an epoch before.
-  StripeLocation older = location_;
-  older.stripe.epoch = Epoch(location_.stripe.epoch.value + 100);
-  ByteVector stale = RawFragment(location_, 1);
-  EncodeFragmentHeader(uuid_, older.stripe, 1, MutableByteSpan(stale).first(kFragmentHeaderBytes));
-  Overwrite(location_, 1, stale);
-  const Status read = reader_->VerifyFragment(location_, 1);
-  ASSERT_FALSE(read.ok());
-  EXPECT_EQ(read.error().code(), ErrorCode::kCorrupt);
-  EXPECT_NE(read.error().message().find("lost write"), std::string::npos);
-  ExpectAllReadable();
-}
-
 TEST_F(Reader, SeesLostAndMisdirectedWrites) {
   Format(4, 2, 6);
   controllers_[1]->DropWrites(1, "segment/");
@@ -346,73 +313,6 @@ TEST_F(Reader, RefusesReferencesThatCannotBe) {
   EXPECT_EQ(code([](auto& e) { e.checksum ^= 1; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& e) { e.stripe = StripeId(SegmentId(99), 0); }), ErrorCode::kNotFound);
   EXPECT_TRUE(Findings().empty()) << "a wrong reference accuses no fragment";
-}
-
-TEST_F(Reader, GivesWholeFragments) {
-  PlaceOneStripe();
-  for (int column = 0; column < 6; ++column) {
-    const ByteVector fragment = MustReadFragment(column);
-    EXPECT_EQ(fragment, RawFragment(location_, column));
-    EXPECT_TRUE(reader_->VerifyFragment(location_, column).ok());
-  }
-}
-
-TEST_F(Reader, SaysWhyAFragmentCannotBeRead) {
-  PlaceOneStripe();
-  const auto code = [&](int column) {
-    ByteVector fragment(location_.stripe.fragment_bytes);
-    return reader_->ReadFragment(location_, column, fragment).error().code();
-  };
-  FlipBit(location_, 0, 3);
-  EXPECT_EQ(code(0), ErrorCode::kCorrupt);
-  FlipBit(location_, 1, location_.stripe.fragment_bytes - 1);
-  EXPECT_EQ(code(1), ErrorCode::kCorrupt) << "padding is covered too";
-  ASSERT_TRUE(Controller(DiskOf(location_, 2)).base().Remove(ObjectOf(location_)).ok());
-  EXPECT_EQ(code(2), ErrorCode::kNotFound);
-  Controller(DiskOf(location_, 3)).FailReads();
-  EXPECT_EQ(code(3), ErrorCode::kIo);
-  LoseDisk(DiskOf(location_, 4).value);
-  EXPECT_EQ(code(4), ErrorCode::kDiskLost);
-  EXPECT_TRUE(Findings().empty()) << "who asked for one fragment has the answer";
-}
-
-TEST_F(Reader, FragmentsAreWrittenAnewInTheirPlace) {
-  PlaceOneStripe();
-  MustPlace(SomeInputs(20));
-  std::map<int, ByteVector> fragments;
-  for (int column : {1, 5}) {
-    fragments[column] = MustReadFragment(column);
-    ASSERT_TRUE(Controller(DiskOf(location_, column)).base().Remove(ObjectOf(location_)).ok());
-    reader_->Forget(DiskOf(location_, column));
-  }
-  for (int column : {1, 5}) {
-    ByteVector fragment = fragments[column];
-    std::fill_n(fragment.begin(), kFragmentHeaderBytes, std::byte{7});
-    ASSERT_TRUE(WriteFragment(*disks_, uuid_, location_, column, fragment).ok());
-    const DiskIndex slot = DiskOf(location_, column);
-    ASSERT_TRUE(SyncSegmentColumn(*disks_, location_.segment.id, slot).ok());
-    EXPECT_TRUE(platters_[slot.value]->IsDurable());
-    EXPECT_EQ(MustReadFragment(column), fragments[column]) << "the header is made here";
-  }
-  ExpectAllReadable();
-}
-
-TEST_F(Reader, AWrongPayloadIsNeverWritten) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");  // disks have threads
-  PlaceOneStripe();
-  ByteVector fragment(location_.stripe.fragment_bytes);
-  EXPECT_DEATH(static_cast<void>(WriteFragment(*disks_, uuid_, location_, 0, fragment)),
-               "not the stripe's");
-}
-
-TEST_F(Reader, WritesNoFragmentToADiskThatIsAway) {
-  PlaceOneStripe();
-  ByteVector fragment = MustReadFragment(0);
-  LoseDisk(DiskOf(location_, 0).value);
-  EXPECT_EQ(WriteFragment(*disks_, uuid_, location_, 0, fragment).error().code(),
-            ErrorCode::kDiskLost);
-  EXPECT_EQ(SyncSegmentColumn(*disks_, location_.segment.id, DiskOf(location_, 0)).error().code(),
-            ErrorCode::kDiskLost);
 }
 
 TEST_F(Reader, ReadsMoreSegmentsThanItKeepsOpen) {
