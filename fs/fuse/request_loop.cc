@@ -90,7 +90,8 @@ int RequestLoop::Run() {
   if (!over_) StartThread();
   ended_.wait(lock, [&] { return over_; });
   while (alive_ > 0) {
-    for (std::thread& thread : threads_) pthread_kill(thread.native_handle(), kWakeSignal);
+    // Not one that serves: it may be at a disk, where a sync that is interrupted has failed.
+    for (const pthread_t thread : waiting_) pthread_kill(thread, kWakeSignal);
     ended_.wait_for(lock, kWakeInterval, [&] { return alive_ == 0; });
   }
   lock.unlock();
@@ -128,17 +129,17 @@ bool RequestLoop::TryStartThread() {
 bool RequestLoop::BeginWaiting() {
   std::unique_lock lock(mutex_);
   ++beside_;
-  place_.wait(lock, [&] { return over_ || waiting_ < kMostWaiting; });
+  place_.wait(lock, [&] { return over_ || waiting_.size() < kMostWaiting; });
   --beside_;
   if (over_) return false;
-  ++waiting_;
+  waiting_.push_back(pthread_self());
   return true;
 }
 
 void RequestLoop::EndWaiting() {
   const std::lock_guard lock(mutex_);
-  --waiting_;
-  if (waiting_ > 0 || over_ || !greeted_) return;
+  std::erase(waiting_, pthread_self());
+  if (!waiting_.empty() || over_ || !greeted_) return;
   if (beside_ > 0) {
     place_.notify_one();
   } else if (threads_.size() < max_threads_) {

@@ -5,6 +5,8 @@
 // microseconds before sleeping, as long as that succeeds.
 #pragma once
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -52,8 +54,8 @@ class RequestLoop {
   std::condition_variable ended_;  // for Run
   // Under mutex_.
   std::vector<std::thread> threads_;
-  std::uint32_t alive_ = 0;    // of threads_
-  std::uint32_t waiting_ = 0;  // in the kernel
+  std::uint32_t alive_ = 0;         // of threads_
+  std::vector<pthread_t> waiting_;  // of threads_, in the kernel
   std::uint32_t beside_ = 0;
   bool greeted_ = false;  // the first request, the kernel's greeting, has been served
   bool over_ = false;

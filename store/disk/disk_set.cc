@@ -132,10 +132,7 @@ DiskSet::Running DiskSet::Start(std::vector<DiskIndex> slots, Task task) {
     std::shared_ptr<Disk> disk = online(slot);
     std::unique_lock lock(state->mutex);
     if (disk == nullptr) {
-      state->results[i] =
-          Error(ErrorCode::kDiskLost,
-                "disk " + std::to_string(slot.value) + " is " +
-                    std::string(slot.value < size() ? ToString(this->state(slot)) : "no member"));
+      state->results[i] = impl_->NotOnline(slot);
       continue;
     }
     ++state->running;
@@ -152,7 +149,15 @@ DiskSet::Running DiskSet::Start(std::vector<DiskIndex> slots, Task task) {
 }
 
 std::vector<Status> DiskSet::ForEach(std::span<const DiskIndex> slots, const Task& task) {
-  return Start({slots.begin(), slots.end()}, std::cref(task)).Wait();
+  if (slots.empty()) return {};
+  const DiskIndex last = slots.back();
+  Running others = Start({slots.begin(), slots.end() - 1}, std::cref(task));
+  std::shared_ptr<Disk> disk = online(last);
+  Status status = disk == nullptr ? impl_->NotOnline(last) : task(last, *disk);
+  disk.reset();
+  std::vector<Status> results = others.Wait();
+  results.push_back(std::move(status));
+  return results;
 }
 
 std::vector<DiskIndex> DiskSet::ProbeAll() {

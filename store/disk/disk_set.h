@@ -84,9 +84,10 @@ class DiskSet {
   // kRebuilding -> kActive in all labels.
   Status MarkRebuilt(DiskIndex slot);
 
-  // Runs task(slot) for each slot at once, each on its disk's own thread, and waits for all. A slot
-  // that is not online answers kDiskLost without running. Errors are returned, not acted on: the
-  // caller decides what a failure means. Result[i] belongs to slots[i].
+  // Runs task(slot) for each slot at once, each on its disk's own thread but the last, which the
+  // caller runs instead of sleeping, and waits for all. A slot that is not online answers kDiskLost
+  // without running. Errors are returned, not acted on: the caller decides what a failure means.
+  // Result[i] belongs to slots[i].
   using Task = std::function<Status(DiskIndex, Disk&)>;
   std::vector<Status> ForEach(std::span<const DiskIndex> slots, const Task& task);
 
@@ -111,7 +112,8 @@ class DiskSet {
   // Probes all online disks; those that fail are Fail()ed. Returns the slots lost by this call.
   std::vector<DiskIndex> ProbeAll();
 
-  // Called after a disk has failed, from the thread that noticed, without locks held.
+  // Called after a disk has failed, from the thread that noticed, with no lock of the set held.
+  // That thread may hold locks of its own, of fs/core above all: the callback takes none of those.
   void OnFailure(std::function<void(DiskIndex, const Error&)> callback);
 
  private:

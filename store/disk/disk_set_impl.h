@@ -52,6 +52,8 @@ struct DiskSet::Impl {
 
   Status CheckSlot(DiskIndex slot) const;
   Error TooFew() const;
+  // What a slot answers that is asked to do something.
+  Error NotOnline(DiskIndex slot) const;
   // Disks without which the volume does not go on: those the journal needs, and as many as a whole
   // stripe needs to be read. Below that, another epoch would only make disks stale that may all be
   // back in a minute.

@@ -115,6 +115,12 @@ Error DiskSet::Impl::TooFew() const {
                "writing needs " + std::to_string(DisksToGoOn()) + " disks" + lost);
 }
 
+Error DiskSet::Impl::NotOnline(DiskIndex slot) const {
+  const std::string_view how = slot.value < slots.size() ? ToString(State(slot)) : "no member";
+  return Error(ErrorCode::kDiskLost,
+               "disk " + std::to_string(slot.value) + " is " + std::string(how));
+}
+
 bool DiskSet::Impl::NeedsEpoch() const {
   if (labels_differ) return true;
   std::lock_guard lock(state_mutex);

@@ -26,7 +26,7 @@ struct Slot {
   bool IsExpectedToLack() const { return state != DiskState::kOnline || rebuilding; }
 };
 
-// One segment while its columns are read: each disk's thread marks what is bad.
+// One segment while its columns are read: each disk's task marks what is bad.
 struct SegmentScan {
   SegmentDescriptor segment;
   std::vector<StripeLocation> stripes;
@@ -148,7 +148,7 @@ class FragmentScan {
     return bytes;
   }
 
-  // On the disk's own thread.
+  // One disk's task, beside those of the others.
   Status ReadColumn(SegmentScan& scan, DiskIndex slot, Disk& disk) {
     const std::string name = SegmentObjectName(scan.segment.id);
     auto file = disk.Open(name, OpenMode::kRead);

@@ -85,6 +85,7 @@ void Applier::Start(Committer& committer) {
 }
 
 void Applier::Enqueue(std::vector<std::shared_ptr<Change>> changes) {
+  bool wake = false;
   {
     std::lock_guard lock(mutex_);
     if (queue_.empty()) oldest_ = std::chrono::steady_clock::now();
@@ -95,8 +96,9 @@ void Applier::Enqueue(std::vector<std::shared_ptr<Change>> changes) {
                       });
     queue_.insert(queue_.end(), std::make_move_iterator(changes.begin()),
                   std::make_move_iterator(changes.end()));
+    wake = queue_is_long_ || !will_look_;
   }
-  work_.notify_one();
+  if (wake) work_.notify_one();
 }
 
 Status Applier::WaitApplied(Lsn lsn) {
@@ -171,9 +173,12 @@ void Applier::WaitForWork(std::unique_lock<std::mutex>& lock) {
   while (!due()) {
     if (queue_.empty()) {
       work_.wait(lock);
-    } else if (work_.wait_until(lock, oldest_ + kLinger) == std::cv_status::timeout) {
-      return;
+      continue;
     }
+    will_look_ = true;
+    const std::cv_status woken = work_.wait_until(lock, oldest_ + kLinger);
+    will_look_ = false;
+    if (woken == std::cv_status::timeout) return;
   }
 }
 

@@ -99,6 +99,7 @@ class Applier {
   std::uint64_t queued_bytes_ = 0;                  // not yet placed
   std::chrono::steady_clock::time_point oldest_{};  // when the queue stopped being empty
   bool queue_is_long_ = false;                      // or holds what is much to do
+  bool will_look_ = false;                          // the thread wakes by itself soon enough
   Lsn applied_;
   Lsn applied_wanted_;  // somebody waits for it
   std::uint64_t checkpoints_wanted_ = 0;

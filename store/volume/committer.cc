@@ -66,19 +66,26 @@ Result<Lsn> Committer::Commit(Change change, Room room) {
   queued_bytes_ += bytes;
   pending_bytes_ += bytes;
   const Lsn lsn = last_;
-  if (first || queued_bytes_ >= options_.batch_bytes) work_.notify_one();
+  // Whoever is busy looks at the queue afterwards, and a thread that will look anyway does so in
+  // time.
+  const bool full = queued_bytes_ >= options_.batch_bytes;
+  if (!busy_ && (full || (first && !will_look_))) work_.notify_one();
   return lsn;
 }
 
 Status Committer::Sync(Lsn lsn) {
   std::unique_lock lock(mutex_);
-  if (lsn > last_) lsn = last_;
-  if (durable_ >= lsn) return {};
-  sync_wanted_ = std::max(sync_wanted_, lsn);
+  lsn = std::min(lsn, last_);
   const std::uint64_t no_space_before = no_space_count_;
-  work_.notify_one();
-  durable_changed_.wait(
-      lock, [&] { return durable_ >= lsn || poison_ || no_space_count_ != no_space_before; });
+  const auto refused = [&] { return poison_ || (no_space_ && no_space_count_ != no_space_before); };
+  while (durable_ < lsn && !refused()) {
+    // Waking the thread, and being woken by it, can take longer than the journal does.
+    if (!busy_ && !stop_ && retry_.empty()) {
+      CommitBatch(lock);
+    } else {
+      durable_changed_.wait(lock);
+    }
+  }
   if (durable_ >= lsn) return {};
   return poison_ ? *poison_ : *no_space_;
 }
@@ -136,21 +143,27 @@ std::optional<Error> Committer::poison() const {
   return poison_;
 }
 
-Committer::Batch Committer::TakeBatch(std::unique_lock<std::mutex>& lock) {
-  auto due = [&] {
-    if (poison_ || stop_) return true;
-    if (!retry_.empty()) return sync_wanted_ > durable_ && !no_space_;
-    if (queue_.empty()) return false;
-    return sync_wanted_ > durable_ || queued_bytes_ >= options_.batch_bytes;
-  };
-  while (!due()) {
-    if (queue_.empty() && retry_.empty()) {
+bool Committer::IsDue() const {
+  if (busy_) return false;
+  if (poison_ || stop_) return true;
+  if (queue_.empty() && retry_.empty()) return false;
+  if (std::chrono::steady_clock::now() >= oldest_ + options_.commit_interval) return true;
+  return retry_.empty() && queued_bytes_ >= options_.batch_bytes;
+}
+
+void Committer::WaitUntilDue(std::unique_lock<std::mutex>& lock) {
+  while (!IsDue()) {
+    if (busy_ || (queue_.empty() && retry_.empty())) {
       work_.wait(lock);
       continue;
     }
-    const auto deadline = oldest_ + options_.commit_interval;
-    if (work_.wait_until(lock, deadline) == std::cv_status::timeout) break;
+    will_look_ = true;
+    work_.wait_until(lock, oldest_ + options_.commit_interval);
+    will_look_ = false;
   }
+}
+
+Committer::Batch Committer::TakeBatch() {
   if (!retry_.empty()) return std::exchange(retry_, {});
   Batch batch;
   std::uint64_t bytes = 0;
@@ -165,19 +178,26 @@ Committer::Batch Committer::TakeBatch(std::unique_lock<std::mutex>& lock) {
   return batch;
 }
 
+void Committer::CommitBatch(std::unique_lock<std::mutex>& lock) noexcept {
+  busy_ = true;
+  Batch batch = TakeBatch();
+  lock.unlock();
+  const Status status = MakeDurable(batch);
+  Finish(std::move(batch), status);
+  lock.lock();
+  busy_ = false;
+  durable_changed_.notify_all();
+  room_changed_.notify_all();
+  const bool something_waits = !queue_.empty() || !retry_.empty();
+  if (IsDue() || (something_waits && !will_look_)) work_.notify_one();
+}
+
 void Committer::Run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    Batch batch = TakeBatch(lock);
-    if (poison_) break;
-    if (batch.empty()) {
-      if (stop_) break;
-      continue;
-    }
-    lock.unlock();
-    const Status status = MakeDurable(batch);
-    Finish(std::move(batch), status);
-    lock.lock();
+    WaitUntilDue(lock);
+    if (poison_ || (stop_ && queue_.empty() && retry_.empty())) break;
+    CommitBatch(lock);
     if (stop_ && !retry_.empty()) break;  // full disks at the end: Sync has said so
   }
 }
@@ -207,8 +227,6 @@ void Committer::Finish(Batch batch, const Status& status) {
     }
     spdlog::warn("the disks are full, what was written waits in memory: {}",
                  status.error().message());
-    durable_changed_.notify_all();
-    room_changed_.notify_all();
     return;
   }
   const std::uint64_t dropped = DropPlacedBytes(batch);
@@ -218,8 +236,6 @@ void Committer::Finish(Batch batch, const Status& status) {
     no_space_.reset();
     pending_bytes_ -= dropped;
   }
-  durable_changed_.notify_all();
-  room_changed_.notify_all();
   on_durable_(std::move(batch));
 }
 

@@ -22,7 +22,8 @@
 
 namespace varve {
 
-// Thread-safe. Owns the thread "varve-commit".
+// Thread-safe. Owns the thread "varve-commit", which commits what nobody waits for. Who waits
+// commits what is queued himself, as soon as nobody else does.
 //
 // A batch is made durable in this order, which INV-2 rests on: stripes (written, synced), then the
 // journal frame that refers to them (written, synced on m+1 disks), then the acknowledgement, then
@@ -61,7 +62,12 @@ class Committer {
   static constexpr std::size_t kMaxUnapplied = 65536;
 
   void Run();
-  Batch TakeBatch(std::unique_lock<std::mutex>& lock);
+  bool IsDue() const;
+  void WaitUntilDue(std::unique_lock<std::mutex>& lock);
+  // Makes what is queued durable, or a part of it if that is much. Not while busy_; the lock is let
+  // go meanwhile. There is no way back from a batch half committed, so it does not throw.
+  void CommitBatch(std::unique_lock<std::mutex>& lock) noexcept;
+  Batch TakeBatch();
   Status MakeDurable(const Batch& batch);
   void Finish(Batch batch, const Status& status);
 
@@ -85,13 +91,13 @@ class Committer {
   Lsn last_;
   TimeNs last_time_ns_;
   Lsn durable_;
-  Lsn sync_wanted_;
   std::optional<Error> poison_;
   std::optional<Error> no_space_;  // the last attempt found the disks full
   std::uint64_t no_space_count_ = 0;
   bool stop_ = false;
-  // The thread's own: a batch that found no space, to be tried again first.
-  Batch retry_;
+  bool busy_ = false;       // somebody is committing a batch
+  bool will_look_ = false;  // the thread wakes by itself before what comes now is due
+  Batch retry_;             // found no space, to be tried again first
   std::thread thread_;
 };
 

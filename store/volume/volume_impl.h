@@ -35,7 +35,8 @@ struct Volume::Impl {
   CatalogKeeper keeper;
   StripeIndex index;
   StripeReader reader;
-  // Each used by one thread: the committer, the applier for packing, the applier for checkpoints.
+  // Each used by one thread at a time: whoever commits, the applier for packing, the applier for
+  // checkpoints.
   StripeWriter hot_writer;
   StripeWriter pack_writer;
   StripeWriter checkpoint_writer;

@@ -23,6 +23,7 @@ TEST_F(DiskSetConcurrency, RunsTheTasksOfOneForEachAtOnceOnNamedThreads) {
   OpenAll();
   std::barrier all_there(4);  // hangs unless all four run at once
   std::array<std::string, 4> names;
+  pthread_setname_np(pthread_self(), "caller");
   const auto slots = set_->OnlineSlots();
   const auto results = set_->ForEach(slots, [&](DiskIndex slot, Disk&) -> Status {
     all_there.arrive_and_wait();
@@ -31,7 +32,7 @@ TEST_F(DiskSetConcurrency, RunsTheTasksOfOneForEachAtOnceOnNamedThreads) {
     names[slot.value] = name;
     return {};
   });
-  EXPECT_THAT(names, ElementsAre("disk-0", "disk-1", "disk-2", "disk-3"));
+  EXPECT_THAT(names, ElementsAre("disk-0", "disk-1", "disk-2", "caller"));
   for (const Status& result : results) EXPECT_TRUE(result.ok());
 }
 
@@ -83,12 +84,9 @@ TEST_F(DiskSetConcurrency, WaitsWhereAQueueIsFullInsteadOfGrowing) {
   OpenAll();
   std::atomic<bool> release = false;
   const std::vector<DiskIndex> many(200, Slot(0));
-  std::thread blocker([&] {
-    const std::vector<DiskIndex> one = {Slot(0)};
-    set_->ForEach(one, [&](DiskIndex, Disk&) {
-      while (!release) std::this_thread::yield();
-      return Status();
-    });
+  DiskSet::Running blocker = set_->Start({Slot(0)}, [&](DiskIndex, Disk&) {
+    while (!release) std::this_thread::yield();
+    return Status();
   });
   std::atomic<int> ran = 0;
   std::thread flood([&] {
@@ -98,10 +96,10 @@ TEST_F(DiskSetConcurrency, WaitsWhereAQueueIsFullInsteadOfGrowing) {
     });
   });
   // The other disk goes on meanwhile.
-  const std::vector<DiskIndex> other = {Slot(1)};
-  EXPECT_TRUE(set_->ForEach(other, [](DiskIndex, Disk& disk) { return disk.Probe(); })[0].ok());
+  const auto probe = [](DiskIndex, Disk& disk) { return disk.Probe(); };
+  EXPECT_TRUE(set_->Start({Slot(1)}, probe).Wait()[0].ok());
   release = true;
-  blocker.join();
+  blocker.Wait();
   flood.join();
   EXPECT_EQ(ran, 200);
 }

@@ -1,6 +1,9 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <random>
 #include <string>
 #include <thread>
@@ -8,10 +11,14 @@
 
 #include "store/volume/volume.h"
 #include "tests/support/changes.h"
+#include "tests/support/random_seed.h"
 #include "tests/support/volume_fixture.h"
 
 namespace varve {
 namespace {
+
+using testing::Contains;
+using testing::Not;
 
 // What a thread found wrong, said by the test's own thread.
 class Complaints {
@@ -115,6 +122,120 @@ TEST(VolumeConcurrency, CommitWaitsForRoomInsteadOfGrowing) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_TRUE(complaints.said().empty()) << complaints.said().front();
+}
+
+// Whether everything becomes durable, and known to the catalog, though nobody asks for it.
+bool SettlesByItself(Volume& volume, std::chrono::milliseconds within) {
+  const Lsn last = volume.last_lsn();
+  const auto deadline = std::chrono::steady_clock::now() + within;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const VolumeStatus status = volume.status();
+    if (status.durable >= last && status.applied >= last) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+// Who syncs commits for others too, beside the committer's thread: none of them may rely on another
+// that has just gone to sleep.
+TEST(VolumeConcurrency, LeavesNothingBehindWhenSomeSyncAndOthersDoNot) {
+  VolumeFixture fixture;
+  fixture.options().commit_interval = std::chrono::milliseconds(10);
+  fixture.FormatAndOpen();
+  const std::uint64_t seed = RandomSeed();
+  for (std::uint64_t round = 0; round < 40; ++round) {
+    Complaints complaints;
+    std::vector<std::thread> threads;
+    for (std::uint64_t thread = 0; thread < 3; ++thread) {
+      threads.emplace_back([&, thread] {
+        std::mt19937_64 random(seed + 3 * round + thread);
+        const std::string name = std::to_string(round) + "-" + std::to_string(thread);
+        auto file = CreateFile(fixture.volume(), name);
+        if (!file.ok()) return complaints.Say(file.error().message());
+        for (int i = 0; i < 10; ++i) {
+          auto lsn = WriteFile(fixture.volume(), *file, std::string(1 + random() % 5000, 'x'));
+          if (!lsn.ok()) return complaints.Say(lsn.error().message());
+          if (random() % 3 == 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 12));
+          }
+          if (random() % 2 == 0) continue;
+          const Status synced = fixture.volume().Sync(*lsn);
+          if (!synced.ok()) complaints.Say(synced.error().message());
+          if (fixture.volume().status().durable < *lsn) complaints.Say("synced, and not durable");
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_TRUE(complaints.said().empty()) << complaints.said().front();
+    ASSERT_TRUE(SettlesByItself(fixture.volume(), std::chrono::seconds(20))) << "round " << round;
+  }
+}
+
+TEST(VolumeConcurrency, CommitsOnTheThreadsOfThoseWhoWait) {
+  VolumeFixture fixture;
+  fixture.options().commit_interval = std::chrono::hours(1);
+  fixture.FormatAndOpen();
+  Complaints writers;
+  for (int slot = 0; slot < 6; ++slot) {
+    fixture.faults(slot).SetHook([&](DiskOperation operation, std::string_view name) {
+      if (operation != DiskOperation::kWrite || !name.starts_with("journal/")) return;
+      char thread[16] = {};
+      pthread_getname_np(pthread_self(), thread, sizeof(thread));
+      writers.Say(thread);
+    });
+  }
+  Complaints complaints;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      pthread_setname_np(pthread_self(), "waiting");
+      auto file = CreateFile(fixture.volume(), std::to_string(thread));
+      if (!file.ok()) return complaints.Say(file.error().message());
+      for (int i = 0; i < 50; ++i) {
+        auto lsn = WriteFile(fixture.volume(), *file, std::to_string(i));
+        if (!lsn.ok()) return complaints.Say(lsn.error().message());
+        const Status synced = fixture.volume().Sync(*lsn);
+        if (!synced.ok()) complaints.Say(synced.error().message());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int slot = 0; slot < 6; ++slot) fixture.faults(slot).SetHook({});
+  EXPECT_TRUE(complaints.said().empty()) << complaints.said().front();
+  EXPECT_THAT(writers.said(), Contains("waiting"));
+  EXPECT_THAT(writers.said(), Not(Contains("varve-commit")));
+}
+
+TEST(VolumeConcurrency, TellsAllWhoWaitWhenTooManyDisksGoMeanwhile) {
+  VolumeFixture fixture;
+  fixture.options().commit_interval = std::chrono::hours(1);
+  fixture.FormatAndOpen();
+  auto file = CreateFile(fixture.volume(), "file");
+  ASSERT_TRUE(file.ok());
+  constexpr int kWaiting = 4;
+  std::atomic<int> waiting = 0;
+  std::atomic<bool> lost = false;
+  for (int slot = 0; slot < 6; ++slot) {
+    fixture.faults(slot).SetHook([&, slot](DiskOperation operation, std::string_view name) {
+      if (operation != DiskOperation::kWrite || !name.starts_with("journal/")) return;
+      while (waiting < kWaiting) std::this_thread::yield();
+      if (lost.exchange(true)) return;
+      for (int gone = slot; gone < slot + 3; ++gone) fixture.faults(gone % 6).Lose();
+    });
+  }
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kWaiting; ++thread) {
+    threads.emplace_back([&] {
+      auto lsn = WriteFile(fixture.volume(), *file, "written");
+      ++waiting;
+      if (!lsn.ok() || !fixture.volume().Sync(*lsn).ok()) ++refused;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int slot = 0; slot < 6; ++slot) fixture.faults(slot).SetHook({});
+  EXPECT_EQ(refused, kWaiting);
+  EXPECT_TRUE(fixture.volume().status().read_only);
 }
 
 }  // namespace
