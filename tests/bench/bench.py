@@ -168,7 +168,7 @@ def measure(peer, rows, sizes, options, tree, report, progress):
 def main(argv):
     options = parse(argv)
     sizes = workloads.Sizes.quick() if options.quick else workloads.Sizes()
-    rows = [row for row in workloads.ROWS if not options.rows or options.rows in row.name]
+    rows = workloads.rows_with(options.rows or "")
     if not rows:
         print(f"bench: no workload's name contains '{options.rows}'", file=sys.stderr)
         return 2

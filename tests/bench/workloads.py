@@ -73,6 +73,7 @@ class Row:
     measure: Callable[[Context], float | None]
     lower_is_better: bool = False
     small: bool = False  # thousands of small operations, which may take a peer minutes
+    needs: tuple = ()  # what other rows measure that leave the files for this one
 
 
 def cold(context):
@@ -238,6 +239,10 @@ def lost_read(lost):
     return measure
 
 
+one_lost_read = lost_read(1)
+two_lost_read = lost_read(2)
+
+
 def rebuild(c):
     return c.peer.rebuild() if hasattr(c.peer, "rebuild") else None
 
@@ -249,35 +254,49 @@ def scrub(c):
 ROWS = [
     Row("sequential write, incompressible, fsync", "MB/s", seq_write),
     Row("sequential write, half compressible", "MB/s", seq_write_half),
-    Row("sequential read, cold", "MB/s", seq_read_cold),
-    Row("sequential read, warm", "MB/s", seq_read_warm),
-    Row("4 KiB random read, cold, 1 thread", "op/s", random_read(1)),
-    Row("4 KiB random read, cold, 4 threads", "op/s", random_read(4)),
-    Row("4 KiB random write, fdatasync each", "op/s", random_write_sync),
-    Row("4 KiB random overwrite, fsync at end", "op/s", random_overwrite),
+    Row("sequential read, cold", "MB/s", seq_read_cold, needs=(seq_write,)),
+    Row("sequential read, warm", "MB/s", seq_read_warm, needs=(seq_write,)),
+    Row("4 KiB random read, cold, 1 thread", "op/s", random_read(1), needs=(seq_write,)),
+    Row("4 KiB random read, cold, 4 threads", "op/s", random_read(4), needs=(seq_write,)),
+    Row("4 KiB random write, fdatasync each", "op/s", random_write_sync, needs=(seq_write,)),
+    Row("4 KiB random overwrite, fsync at end", "op/s", random_overwrite, needs=(seq_write,)),
     Row("create files of 4 KiB", "op/s", create, small=True),
-    Row("stat all, cold", "op/s", stat_cold, small=True),
-    Row("read all small, cold", "op/s", read_small_cold, small=True),
-    Row("snapshot create", "ms", snapshot, lower_is_better=True),
-    Row("overwrite all small", "op/s", overwrite_small, small=True),
-    Row("unlink all", "op/s", unlink_small, small=True),
+    Row("stat all, cold", "op/s", stat_cold, small=True, needs=(create,)),
+    Row("read all small, cold", "op/s", read_small_cold, small=True, needs=(create,)),
+    Row("snapshot create", "ms", snapshot, lower_is_better=True, needs=(create,)),
+    Row("overwrite all small", "op/s", overwrite_small, small=True, needs=(create,)),
+    Row("unlink all", "op/s", unlink_small, small=True, needs=(create,)),
     Row("source tree: untar", "s", untar, lower_is_better=True, small=True),
-    Row("source tree: lstat walk, cold", "op/s", walk_cold, small=True),
-    Row("source tree: lstat walk, warm", "op/s", walk_warm, small=True),
-    Row("source tree: read all, cold", "MB/s", walk_read_cold, small=True),
-    Row("source tree: rm -rf", "s", remove_tree, lower_is_better=True, small=True),
+    Row("source tree: lstat walk, cold", "op/s", walk_cold, small=True, needs=(untar,)),
+    Row("source tree: lstat walk, warm", "op/s", walk_warm, small=True, needs=(untar,)),
+    Row("source tree: read all, cold", "MB/s", walk_read_cold, small=True, needs=(untar,)),
+    Row("source tree: rm -rf", "s", remove_tree, lower_is_better=True, small=True,
+        needs=(untar,)),
     Row("dataset: write files of 128 KiB", "MB/s", dataset_write, small=True),
-    Row("dataset: 8 random readers, cold", "MB/s", dataset_read(cold), small=True),
-    Row("dataset: 8 random readers, warm", "MB/s", dataset_read(lambda c: c), small=True),
+    Row("dataset: 8 random readers, cold", "MB/s", dataset_read(cold), small=True,
+        needs=(dataset_write,)),
+    Row("dataset: 8 random readers, warm", "MB/s", dataset_read(lambda c: c), small=True,
+        needs=(dataset_write,)),
     Row("checkpoint: write, fsync, rename, 3 times", "MB/s", checkpoint),
-    Row("rollback of one big file", "ms", before_rollback, lower_is_better=True),
-    Row("rollback of the dataset", "ms", rollback_tree, lower_is_better=True, small=True),
+    Row("rollback of one big file", "ms", before_rollback, lower_is_better=True,
+        needs=(checkpoint,)),
+    Row("rollback of the dataset", "ms", rollback_tree, lower_is_better=True, small=True,
+        needs=(dataset_write, before_rollback)),
     Row("raw bytes kept per changed byte", "x", kept_per_changed, lower_is_better=True),
-    Row("scrub (data)", "MB/s", scrub),
-    Row("read cold, one disk gone", "MB/s", lost_read(1)),
-    Row("read cold, two disks gone", "MB/s", lost_read(2)),
-    Row("rebuild of the lost disks (their bytes)", "MB/s", rebuild),
+    Row("scrub (data)", "MB/s", scrub, needs=(seq_write,)),
+    Row("read cold, one disk gone", "MB/s", one_lost_read),
+    Row("read cold, two disks gone", "MB/s", two_lost_read, needs=(one_lost_read,)),
+    Row("rebuild of the lost disks (their bytes)", "MB/s", rebuild, needs=(two_lost_read,)),
 ]
+
+
+def rows_with(text):
+    """Those whose names contain the text, and what they need, in their order."""
+    chosen = {row.measure for row in ROWS if text in row.name}
+    for row in reversed(ROWS):  # what is needed comes before
+        if row.measure in chosen:
+            chosen.update(row.needs)
+    return [row for row in ROWS if row.measure in chosen]
 
 
 def make_source_tree(folder):
