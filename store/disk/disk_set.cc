@@ -152,9 +152,8 @@ std::vector<Status> DiskSet::ForEach(std::span<const DiskIndex> slots, const Tas
   if (slots.empty()) return {};
   const DiskIndex last = slots.back();
   Running others = Start({slots.begin(), slots.end() - 1}, std::cref(task));
-  std::shared_ptr<Disk> disk = online(last);
+  const std::shared_ptr<Disk> disk = online(last);
   Status status = disk == nullptr ? impl_->NotOnline(last) : task(last, *disk);
-  disk.reset();
   std::vector<Status> results = others.Wait();
   results.push_back(std::move(status));
   return results;

@@ -87,7 +87,9 @@ class Volume {
   // many bytes are pending. kReadOnly after the volume has lost its ability to write, kNoSpace
   // when the disks cannot take it; a change without data can be taken for longer (SpaceGauge).
   Result<Lsn> Commit(Change change);
-  // Returns when every change up to `lsn` survives power loss together with the loss of m disks.
+  // Returns when every change up to `lsn` survives power loss together with the loss of m disks;
+  // the caller may be the one who writes them, and others' with them. Thread-safe. Errors as
+  // Commit.
   Status Sync(Lsn lsn);
   Status SyncAll() { return Sync(last_lsn()); }
   // A number never used before as inode, body or cookie. Thread-safe.

@@ -172,10 +172,10 @@ TEST(VolumeConcurrency, LeavesNothingBehindWhenSomeSyncAndOthersDoNot) {
 }
 
 TEST(VolumeConcurrency, CommitsOnTheThreadsOfThoseWhoWait) {
+  Complaints writers;  // the hooks' own, so it goes after the disks
   VolumeFixture fixture;
   fixture.options().commit_interval = std::chrono::hours(1);
   fixture.FormatAndOpen();
-  Complaints writers;
   for (int slot = 0; slot < 6; ++slot) {
     fixture.faults(slot).SetHook([&](DiskOperation operation, std::string_view name) {
       if (operation != DiskOperation::kWrite || !name.starts_with("journal/")) return;
@@ -207,14 +207,14 @@ TEST(VolumeConcurrency, CommitsOnTheThreadsOfThoseWhoWait) {
 }
 
 TEST(VolumeConcurrency, TellsAllWhoWaitWhenTooManyDisksGoMeanwhile) {
+  constexpr int kWaiting = 4;
+  std::atomic<int> waiting = 0;
+  std::atomic<bool> lost = false;
   VolumeFixture fixture;
   fixture.options().commit_interval = std::chrono::hours(1);
   fixture.FormatAndOpen();
   auto file = CreateFile(fixture.volume(), "file");
   ASSERT_TRUE(file.ok());
-  constexpr int kWaiting = 4;
-  std::atomic<int> waiting = 0;
-  std::atomic<bool> lost = false;
   for (int slot = 0; slot < 6; ++slot) {
     fixture.faults(slot).SetHook([&, slot](DiskOperation operation, std::string_view name) {
       if (operation != DiskOperation::kWrite || !name.starts_with("journal/")) return;
