@@ -1,4 +1,6 @@
 // Every call that takes a descriptor, on descriptors of every kind, also of what has been removed.
+#include "tests/mount/differential_descriptors.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -6,8 +8,6 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -15,86 +15,10 @@
 
 #include <array>
 
-#include "tests/mount/differential_fixture.h"
-
 namespace varve {
 namespace {
 
 constexpr off_t kFar = off_t{1} << 42;
-
-struct Descriptor {
-  std::string name;
-  std::function<int()> open;
-};
-struct DescriptorCall {
-  std::string name;
-  std::function<std::string(int fd)> run;
-};
-
-Descriptor OpenAs(const std::string& path, const std::string& how, int flags) {
-  return {path + " " + how,
-          [=] { return ::open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC, 0600); }};
-}
-
-// The name goes before the call comes.
-Descriptor Removed(const std::string& path, const std::string& how, int flags) {
-  return {"removed " + path + " " + how, [=] {
-            const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
-            const bool directory = (flags & O_DIRECTORY) != 0;
-            EXPECT_EQ(directory ? ::rmdir(path.c_str()) : ::unlink(path.c_str()), 0) << path;
-            return fd;
-          }};
-}
-
-const std::vector<Descriptor>& Descriptors() {
-  static const std::vector<Descriptor> descriptors{
-      OpenAs("file", "O_RDONLY", O_RDONLY),
-      OpenAs("file", "O_WRONLY", O_WRONLY),
-      OpenAs("file", "O_RDWR", O_RDWR),
-      OpenAs("file", "O_RDWR|O_APPEND", O_RDWR | O_APPEND),
-      OpenAs("file", "O_PATH", O_PATH),
-      OpenAs("file-xattrs", "O_RDWR", O_RDWR),
-      OpenAs("file-linked", "O_RDWR", O_RDWR),
-      OpenAs("dir", "O_RDONLY", O_RDONLY | O_DIRECTORY),
-      OpenAs("dir", "O_PATH", O_PATH | O_DIRECTORY),
-      OpenAs("link-file", "O_PATH", O_PATH | O_NOFOLLOW),
-      OpenAs("fifo", "O_RDWR", O_RDWR),
-      OpenAs("char", "O_RDWR", O_RDWR),
-      Removed("file", "O_RDWR", O_RDWR),
-      Removed("file", "O_RDONLY", O_RDONLY),
-      Removed("file-linked", "O_RDWR", O_RDWR),
-      Removed("dir-empty", "O_RDONLY", O_RDONLY | O_DIRECTORY),
-  };
-  return descriptors;
-}
-
-class DescriptorsDifferentialTest : public DifferentialTest {
- protected:
-  DescriptorsDifferentialTest() : DifferentialTest("descriptors") {}
-
-  void CompareAll(const std::vector<DescriptorCall>& calls) {
-    for (const DescriptorCall& call : calls) {
-      for (const Descriptor& descriptor : Descriptors()) {
-        CompareInScene(fmt::format("{}({})", call.name, descriptor.name), Root(), [&] {
-          const UniqueFd fd(descriptor.open());
-          if (!fd) return "not opened: " + Answer(-1);
-          const std::string answer = call.run(fd.get());
-          struct stat stat{};
-          if (::fstat(fd.get(), &stat) != 0) return answer + ", fstat " + Answer(-1);
-          return answer + ", then " + ViewStat(stat).text;
-        });
-      }
-    }
-  }
-};
-
-std::string Read(int fd, std::size_t length, off_t offset) {
-  std::string bytes(length, '\0');
-  const ssize_t count = ::pread(fd, bytes.data(), length, offset);
-  if (count < 0) return Answer(count);
-  bytes.resize(static_cast<std::size_t>(count));
-  return Describe(bytes);
-}
 
 DescriptorCall ReadAt(std::size_t length, off_t offset) {
   return {fmt::format("pread {} at {}", length, offset),
@@ -357,99 +281,6 @@ TEST_F(DescriptorsDifferentialTest, SyncingLockingAndTheRest) {
          return Answer(::ioctl(fd, FIGETBSZ, &size));
        }},
       {"an ioctl there is not", [](int fd) { return Answer(::ioctl(fd, 0x12345678, nullptr)); }},
-  });
-}
-
-std::string MapAndTouch(int fd, int protection, int flags, std::size_t length, off_t offset) {
-  void* memory = ::mmap(nullptr, length, protection, flags, fd, offset);
-  if (memory == MAP_FAILED) return Answer(-1);
-  auto* bytes = static_cast<char*>(memory);
-  std::string answer = "mapped " + Describe({bytes, 8});
-  if ((protection & PROT_WRITE) != 0) {
-    bytes[1] = 'M';
-    answer += " msync " + Answer(::msync(memory, length, MS_SYNC));
-  }
-  ::munmap(memory, length);
-  return answer;
-}
-
-TEST_F(DescriptorsDifferentialTest, MappingAndCopying) {
-  CompareAll({
-      {"mmap read private",
-       [](int fd) { return MapAndTouch(fd, PROT_READ, MAP_PRIVATE, kPage, 0); }},
-      {"mmap read shared", [](int fd) { return MapAndTouch(fd, PROT_READ, MAP_SHARED, kPage, 0); }},
-      {"mmap write private",
-       [](int fd) { return MapAndTouch(fd, PROT_READ | PROT_WRITE, MAP_PRIVATE, kPage, 0); }},
-      {"mmap write shared",
-       [](int fd) { return MapAndTouch(fd, PROT_READ | PROT_WRITE, MAP_SHARED, kPage, 0); }},
-      {"mmap of nothing", [](int fd) { return MapAndTouch(fd, PROT_READ, MAP_SHARED, 0, 0); }},
-      {"mmap unaligned", [](int fd) { return MapAndTouch(fd, PROT_READ, MAP_SHARED, kPage, 100); }},
-      {"sendfile to another file",
-       [](int fd) {
-         const UniqueFd out(::open("file-owner", O_WRONLY | O_CLOEXEC));
-         off_t offset = 4;
-         return Answer(::sendfile(out.get(), fd, &offset, 10)) + fmt::format(" {}", offset);
-       }},
-      {"sendfile from another file",
-       [](int fd) {
-         const UniqueFd in(::open("file-owner", O_RDONLY | O_CLOEXEC));
-         return Answer(::sendfile(fd, in.get(), nullptr, 10));
-       }},
-      {"copy_file_range to another file",
-       [](int fd) {
-         const UniqueFd out(::open("file-owner", O_WRONLY | O_CLOEXEC));
-         return Answer(::copy_file_range(fd, nullptr, out.get(), nullptr, 10, 0));
-       }},
-      {"copy_file_range from another file",
-       [](int fd) {
-         const UniqueFd in(::open("file-owner", O_RDONLY | O_CLOEXEC));
-         off_t from = 4;
-         off_t to = 100'000;
-         return Answer(::copy_file_range(in.get(), &from, fd, &to, 1000, 0));
-       }},
-      {"copy_file_range onto itself",
-       [](int fd) {
-         off_t from = 0;
-         off_t to = 5;
-         return Answer(::copy_file_range(fd, &from, fd, &to, 10, 0));
-       }},
-      {"copy_file_range within itself",
-       [](int fd) {
-         off_t from = 0;
-         off_t to = 50;
-         return Answer(::copy_file_range(fd, &from, fd, &to, 10, 0));
-       }},
-      {"copy_file_range with flags",
-       [](int fd) { return Answer(::copy_file_range(fd, nullptr, fd, nullptr, 10, 1)); }},
-      {"splice into a pipe",
-       [](int fd) {
-         std::array<int, 2> ends{};
-         if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return Answer(-1);
-         const UniqueFd out(ends[0]);
-         const UniqueFd in(ends[1]);
-         off_t offset = 4;
-         const std::string answer = Answer(::splice(fd, &offset, in.get(), nullptr, 8, 0));
-         std::array<char, 16> bytes{};
-         const ssize_t count = ::read(out.get(), bytes.data(), bytes.size());
-         return answer + " " +
-                (count < 0 ? Answer(count)
-                           : Describe({bytes.data(), static_cast<std::size_t>(count)}));
-       }},
-      {"splice out of a pipe",
-       [](int fd) {
-         std::array<int, 2> ends{};
-         if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return Answer(-1);
-         const UniqueFd out(ends[0]);
-         const UniqueFd in(ends[1]);
-         if (::write(in.get(), "from the pipe", 13) != 13) return Answer(-1);
-         off_t offset = 6;
-         return Answer(::splice(out.get(), nullptr, fd, &offset, 13, 0));
-       }},
-      {"FICLONE",
-       [](int fd) {
-         const UniqueFd in(::open("file-owner", O_RDONLY | O_CLOEXEC));
-         return Answer(::ioctl(fd, FICLONE, in.get()));
-       }},
   });
 }
 
