@@ -119,6 +119,9 @@ class Gluster(Peer):
                       *map(self._address, self.bricks), "force")
         self._gluster("start", self.volume)
         run("mount", "-t", "glusterfs", self._address(f"/{self.volume}"), self.root)
+        self._look_for_daemons()
+
+    def _look_for_daemons(self):
         self.pids = [int(pid) for pid in
                      run("pgrep", "-f", f"glusterfs.*{self.volume}").split()]
 
@@ -148,6 +151,7 @@ class Gluster(Peer):
         self._gluster("heal", self.volume, "full")
         wait_for(self._is_healed, "healing", 1800)
         seconds = time.monotonic() - begin
+        self._look_for_daemons()  # taking a brick back has ended some and begun others
         return sum(map(self._data_bytes, self.lost)) / seconds / 1e6
 
     @staticmethod
