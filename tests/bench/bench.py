@@ -2,11 +2,13 @@
 """Measures Varve side by side with its peers. Started by scripts/bench, which sees to the rest."""
 
 import argparse
+import collections
 import json
 import os
 import platform
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,8 +31,9 @@ def parse(argv):
     parser.add_argument("--peers", metavar="LIST", help=f"only these: {known}")
     parser.add_argument("--rows", metavar="TEXT",
                         help="only workloads whose name contains TEXT (and what they need)")
-    parser.add_argument("--rounds", type=int, default=0, help="default 3, with --quick 1; rows of "
-                        "small files that take a peer more than ten minutes are measured once")
+    parser.add_argument("--rounds", type=int, default=0, help="default 3, with --quick 1; what "
+                        "takes a peer more than ten minutes (a last row, or those of small "
+                        "files together) is measured once")
     parser.add_argument("--reference", default="plain", help="what ratios refer to (plain)")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"),
                         help="where to measure: 50 GB free, 15 with --quick (default /var/tmp)")
@@ -79,6 +82,10 @@ class Progress:
         self.begin = time.monotonic()
         self.terminal = sys.stderr.isatty()
 
+    def pass_over(self, name, done):
+        self.done = max(self.done, done - 1)
+        self.step(f"{name}: passed over")
+
     def step(self, text):
         self.done += 1
         spent = time.monotonic() - self.begin
@@ -126,12 +133,13 @@ COSTS = {"sequential write, incompressible, fsync": ("write_per_gib", lambda s: 
          "create files of 4 KiB": ("create_us", lambda s: s.small / 1e6)}
 
 
-# Rows of small files that took a peer longer than that in the first round are not repeated.
+# What took a peer longer than that in the first round is not repeated, unless others stand on it.
 LONG_SECONDS = 600
 
 
-def is_repeated(peer, row, report):
-    return not row.small or peer.name not in report["once"]
+def group(row):
+    """What is measured once together: those of small files stand on one another."""
+    return "small files" if row.small else row.name
 
 
 def measure(peer, rows, sizes, options, tree, report, progress):
@@ -139,11 +147,11 @@ def measure(peer, rows, sizes, options, tree, report, progress):
     entry = report["peers"].setdefault(peer.name, {"about": peer.about})
     context = workloads.Context(peer, sizes, str(options.build / "tests/bench/varve_bench_workload"),
                                 tree)
-    repeated = [is_repeated(peer, row, report) for row, _ in rows]
-    small_seconds = 0
-    for (row, result), wanted in zip(rows, repeated):
+    known = set(report["once"].get(peer.name, {}))
+    spent = collections.Counter()
+    for row, result in rows:
         progress.step(f"{peer.name}: {row.name}")
-        if not wanted:
+        if group(row) in known:
             continue
         begin = time.monotonic()
         before = peer.cpu_seconds()
@@ -153,10 +161,10 @@ def measure(peer, rows, sizes, options, tree, report, progress):
             report["missing"][f"{peer.name}, {row.name}"] = str(failure).splitlines()[0]
             value = None
         result["rounds"].setdefault(peer.name, []).append(value)
-        if row.small:
-            small_seconds += time.monotonic() - begin
-        if small_seconds > LONG_SECONDS:
-            report["once"][peer.name] = f"{small_seconds / 60:.0f} minutes"
+        spent[group(row)] += time.monotonic() - begin
+        needed = not row.small and any(row.measure in other.needs for other, _ in rows)
+        if spent[group(row)] > LONG_SECONDS and not needed:
+            report["once"].setdefault(peer.name, {})[group(row)] = spent[group(row)] / 60
         if row.name in COSTS and before is not None and value is not None:
             key, amount = COSTS[row.name]
             cost = entry.setdefault("cost", {"write_per_gib": [], "read_per_gib": [],
@@ -180,6 +188,8 @@ def main(argv):
               "device": {}, "peers": {}, "missing": {}, "once": {},
               "rows": [{"name": row.name, "unit": row.unit,
                         "lower_is_better": row.lower_is_better, "rounds": {}} for row in rows]}
+    # A peer that is up is brought down before the end, whoever asks for it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     progress = Progress(options.rounds * len(options.chosen) * len(rows))
     with tempfile.TemporaryDirectory(prefix="varve-bench-", dir=options.directory) as work:
         report["device"] = device_figures(Path(work))
@@ -195,8 +205,8 @@ def main(argv):
                                 progress)
                 except (peers.Unavailable, RuntimeError, OSError) as why:
                     report["missing"][kind.name] = str(why).splitlines()[0]
-                    for row in rows:
-                        progress.step(f"{kind.name}: passed over")
+                    progress.pass_over(kind.name, len(rows) * (options.chosen.index(kind) + 1 +
+                                       len(options.chosen) * (begun - 1)))
                 reports.write(report, options.output)  # what there is, should the next one be cut short
     if options.json:
         print(json.dumps(report))
