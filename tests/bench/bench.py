@@ -142,6 +142,10 @@ def group(row):
     return "small files" if row.small else row.name
 
 
+def in_one_line(failure):
+    return "; ".join(filter(None, str(failure).splitlines()))
+
+
 def measure(peer, rows, sizes, options, tree, report, progress):
     """All rows of one peer, once. A peer that breaks raises; what it has said till then counts."""
     entry = report["peers"].setdefault(peer.name, {"about": peer.about})
@@ -158,7 +162,7 @@ def measure(peer, rows, sizes, options, tree, report, progress):
         try:
             value = row.measure(context)
         except (RuntimeError, OSError) as failure:
-            report["missing"][f"{peer.name}, {row.name}"] = str(failure).splitlines()[0]
+            report["missing"][f"{peer.name}, {row.name}"] = in_one_line(failure)
             value = None
         result["rounds"].setdefault(peer.name, []).append(value)
         spent[group(row)] += time.monotonic() - begin
@@ -204,7 +208,7 @@ def main(argv):
                         measure(peer, list(zip(rows, report["rows"])), sizes, options, tree, report,
                                 progress)
                 except (peers.Unavailable, RuntimeError, OSError) as why:
-                    report["missing"][kind.name] = str(why).splitlines()[0]
+                    report["missing"][kind.name] = in_one_line(why)
                     progress.pass_over(kind.name, len(rows) * (options.chosen.index(kind) + 1 +
                                        len(options.chosen) * (begun - 1)))
                 reports.write(report, options.output)  # what there is, should the next one be cut short

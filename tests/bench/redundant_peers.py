@@ -110,6 +110,7 @@ class Gluster(Peer):
         wait_for(lambda: subprocess.run(["gluster", "volume", "info"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, check=False).returncode == 0,
                  "glusterd", 60)
+        self._delete()  # what a bench that was killed has left
         self.lost = []
         self.host = run("hostname").strip()
         self.bricks = [self.work / f"brick{shelf}" for shelf in range(SHELVES)]
@@ -172,11 +173,14 @@ class Gluster(Peer):
         super().down()
         if getattr(self, "daemon", None) is None:
             return
+        self._delete()
+        os.killpg(self.daemon.pid, signal.SIGTERM)
+        self.daemon.wait()
+
+    def _delete(self):
         for words in (("volume", "stop", self.volume, "force"), ("volume", "delete", self.volume)):
             subprocess.run(["gluster", "--mode=script", *words], check=False,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.killpg(self.daemon.pid, signal.SIGTERM)
-        self.daemon.wait()
 
 
 class ZfsFuse(Peer):
@@ -202,6 +206,7 @@ class ZfsFuse(Peer):
         wait_for(lambda: subprocess.run(["zpool", "list"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, check=False).returncode == 0,
                  "zfs-fuse")
+        self._destroy()  # what a bench that was killed has left
         run("zpool", "create", "-f", "-m", self.root, self.pool, "raidz2", *images)
         run("zfs", "set", "compression=on", self.pool)
         self.pids = [self.daemon.pid]
@@ -243,10 +248,13 @@ class ZfsFuse(Peer):
     def down(self):
         if getattr(self, "daemon", None) is None:
             return
-        subprocess.run(["zpool", "destroy", "-f", self.pool], check=False,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._destroy()
         self.daemon.terminate()
         self.daemon.wait()
+
+    def _destroy(self):
+        subprocess.run(["zpool", "destroy", "-f", self.pool], check=False,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 class Varve(Peer):
