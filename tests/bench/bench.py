@@ -2,7 +2,6 @@
 """Measures Varve side by side with its peers. Started by scripts/bench, which sees to the rest."""
 
 import argparse
-import collections
 import json
 import os
 import platform
@@ -31,9 +30,9 @@ def parse(argv):
     parser.add_argument("--peers", metavar="LIST", help=f"only these: {known}")
     parser.add_argument("--rows", metavar="TEXT",
                         help="only workloads whose name contains TEXT (and what they need)")
-    parser.add_argument("--rounds", type=int, default=0, help="default 3, with --quick 1; what "
-                        "takes a peer more than ten minutes (a last row, or those of small "
-                        "files together) is measured once")
+    parser.add_argument("--rounds", type=int, default=0, help="default 3, with --quick 1; rows of "
+                        "small files (and rebuilding, which copies them) that take a peer more "
+                        "than ten minutes are measured once")
     parser.add_argument("--reference", default="plain", help="what ratios refer to (plain)")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"),
                         help="where to measure: 50 GB free, 15 with --quick (default /var/tmp)")
@@ -133,13 +132,8 @@ COSTS = {"sequential write, incompressible, fsync": ("write_per_gib", lambda s: 
          "create files of 4 KiB": ("create_us", lambda s: s.small / 1e6)}
 
 
-# What took a peer longer than that in the first round is not repeated, unless others stand on it.
+# Rows of small files that took a peer longer than that in the first round are not repeated.
 LONG_SECONDS = 600
-
-
-def group(row):
-    """What is measured once together: those of small files stand on one another."""
-    return "small files" if row.small else row.name
 
 
 def in_one_line(failure):
@@ -151,11 +145,11 @@ def measure(peer, rows, sizes, options, tree, report, progress):
     entry = report["peers"].setdefault(peer.name, {"about": peer.about})
     context = workloads.Context(peer, sizes, str(options.build / "tests/bench/varve_bench_workload"),
                                 tree)
-    known = set(report["once"].get(peer.name, {}))
-    spent = collections.Counter()
+    known = peer.name in report["once"]
+    small_seconds = 0
     for row, result in rows:
         progress.step(f"{peer.name}: {row.name}")
-        if group(row) in known:
+        if known and row.small:
             continue
         begin = time.monotonic()
         before = peer.cpu_seconds()
@@ -165,10 +159,10 @@ def measure(peer, rows, sizes, options, tree, report, progress):
             report["missing"][f"{peer.name}, {row.name}"] = in_one_line(failure)
             value = None
         result["rounds"].setdefault(peer.name, []).append(value)
-        spent[group(row)] += time.monotonic() - begin
-        needed = not row.small and any(row.measure in other.needs for other, _ in rows)
-        if spent[group(row)] > LONG_SECONDS and not needed:
-            report["once"].setdefault(peer.name, {})[group(row)] = spent[group(row)] / 60
+        if row.small:
+            small_seconds += time.monotonic() - begin
+        if small_seconds > LONG_SECONDS:
+            report["once"][peer.name] = small_seconds / 60
         if row.name in COSTS and before is not None and value is not None:
             key, amount = COSTS[row.name]
             cost = entry.setdefault("cost", {"write_per_gib": [], "read_per_gib": [],

@@ -72,9 +72,9 @@ def markdown(report):
             f"{name} {figure(value)} {unit}" for name, (value, unit) in report["device"].items()) +
             ".")
     if report["once"] and report["rounds"] > 1:
-        parts.append("Measured in the first round only, for the minutes it took: " + "; ".join(
-            f"{name}, {group} ({minutes:.0f})" for name, spent in report["once"].items()
-            for group, minutes in spent.items()) + ".")
+        parts.append("Rows of small files and rebuilding measured in the first round only, for the "
+                     "minutes they took: " + ", ".join(
+                         f"{name} ({spent:.0f})" for name, spent in report["once"].items()) + ".")
     if report["missing"]:
         parts.append("Not measured:\n" + "\n".join(f"- {name}: {why}"
                                                    for name, why in report["missing"].items()))
