@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kDeadline = 10s;  // for what takes milliseconds
+
 // A request of which it is seen when serving begins, and which ends with an error as soon as there
 // is a byte for it.
 struct SlowRequests {
@@ -36,8 +39,12 @@ struct SlowRequests {
     for (const int end : bytes) ::close(end);
   }
   void EndOne() const { EXPECT_EQ(::write(bytes[1], "x", 1), 1); }
-  void WaitForBegun(int count) const {
-    while (begun < count) std::this_thread::sleep_for(1ms);
+  bool WaitForBegun(int count) const {
+    const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+    while (begun < count && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(1ms);
+    }
+    return begun == count;
   }
 };
 
@@ -68,6 +75,8 @@ class RequestLoopTest : public ::testing::Test {
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
     kernel_ = ends[0];
+    const timeval longest{.tv_sec = kDeadline.count(), .tv_usec = 0};
+    EXPECT_EQ(::setsockopt(kernel_, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest), 0);
     fuse_lowlevel_ops table{};
     table.getattr = ServeSlowly;
     std::array<char*, 1> words{const_cast<char*>("test")};
@@ -79,7 +88,26 @@ class RequestLoopTest : public ::testing::Test {
     device.writev = WriteDevice;
     EXPECT_EQ(fuse_session_custom_io(session_.get(), &device, ends[1]), 0);
   }
-  ~RequestLoopTest() override { CloseKernel(); }
+  ~RequestLoopTest() override {
+    if (serving_.joinable()) {  // a test that has failed
+      for (int i = 0; i < 100; ++i) slow_.EndOne();
+      End();
+    }
+    CloseKernel();
+  }
+
+  void Begin(std::uint32_t max_threads) {
+    loop_ = std::make_unique<RequestLoop>(session_.get(), max_threads);
+    serving_ = std::thread([this] { result_ = loop_->Run(); });
+    Greet();
+    EXPECT_EQ(AnswerError(kGreeting), 0);
+  }
+  // What Run has returned.
+  int End() {
+    loop_->Stop();
+    serving_.join();
+    return result_;
+  }
 
   void CloseKernel() {
     if (kernel_ >= 0) ::close(kernel_);
@@ -91,7 +119,6 @@ class RequestLoopTest : public ::testing::Test {
     greeting.major = FUSE_KERNEL_VERSION;
     greeting.minor = 31;
     Send(FUSE_INIT, kGreeting, greeting);
-    EXPECT_EQ(AnswerError(kGreeting), 0);
   }
   void Ask(std::uint64_t unique) const { Send(FUSE_GETATTR, unique, fuse_getattr_in{}); }
   template <typename Body>
@@ -105,7 +132,7 @@ class RequestLoopTest : public ::testing::Test {
     request.header.unique = unique;
     request.header.nodeid = FUSE_ROOT_ID;
     request.body = body;
-    ASSERT_EQ(::send(kernel_, &request, sizeof request, 0), ssize_t{sizeof request});
+    EXPECT_EQ(::send(kernel_, &request, sizeof request, 0), ssize_t{sizeof request});
   }
   fuse_out_header Answer() const {
     struct {
@@ -127,53 +154,51 @@ class RequestLoopTest : public ::testing::Test {
   SlowRequests slow_;
   int kernel_ = -1;
   std::unique_ptr<fuse_session, Destroy> session_;
+  std::unique_ptr<RequestLoop> loop_;
+  std::thread serving_;
+  int result_ = -1;
 };
 
 TEST_F(RequestLoopTest, StoppedBeforeItRunsItServesNothing) {
+  Greet();
   RequestLoop loop(session_.get(), 2);
   loop.Stop();
   EXPECT_EQ(loop.Run(), 0);
+  std::byte answer{};
+  EXPECT_EQ(::recv(kernel_, &answer, sizeof answer, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, EAGAIN);
 }
 
 TEST_F(RequestLoopTest, EndsWhenTheMountIsGone) {
-  RequestLoop loop(session_.get(), 4);
-  int result = -1;
-  std::thread serving([&] { result = loop.Run(); });
-  Greet();
+  Begin(4);
   CloseKernel();
-  serving.join();
-  EXPECT_EQ(result, 0);
+  serving_.join();
+  EXPECT_EQ(result_, 0);
 }
 
 // A signal would end a disk's sync with an error that the disk does not have.
 TEST_F(RequestLoopTest, StoppingWakesWhoWaitsAndLeavesWhoServes) {
-  RequestLoop loop(session_.get(), 4);
-  int result = -1;
-  std::thread serving([&] { result = loop.Run(); });
-  Greet();
+  Begin(4);
   Ask(2);
-  slow_.WaitForBegun(1);
-  loop.Stop();
+  EXPECT_TRUE(slow_.WaitForBegun(1));
+  loop_->Stop();
   std::this_thread::sleep_for(100ms);  // some times as long as between two signals
   EXPECT_EQ(slow_.interrupted, 0);
   slow_.EndOne();
-  serving.join();
-  EXPECT_EQ(result, 0);
+  EXPECT_EQ(End(), 0);
   EXPECT_EQ(slow_.interrupted, 0);
   EXPECT_EQ(AnswerError(2), -ENOENT);
 }
 
 TEST_F(RequestLoopTest, ServesAsManyAtOnceAsAllowedAndTheRestAfterwards) {
   constexpr int kThreads = 5;
-  RequestLoop loop(session_.get(), kThreads);
-  std::thread serving([&] { EXPECT_EQ(loop.Run(), 0); });
-  Greet();
+  Begin(kThreads);
   std::set<std::uint64_t> asked;
   for (std::uint64_t unique = 2; unique < 2 + kThreads + 2; ++unique) {
     asked.insert(unique);
     Ask(unique);
   }
-  slow_.WaitForBegun(kThreads);
+  EXPECT_TRUE(slow_.WaitForBegun(kThreads));
   std::this_thread::sleep_for(50ms);
   EXPECT_EQ(slow_.begun, kThreads);
   for (std::size_t i = 0; i < asked.size(); ++i) slow_.EndOne();
@@ -182,8 +207,7 @@ TEST_F(RequestLoopTest, ServesAsManyAtOnceAsAllowedAndTheRestAfterwards) {
     EXPECT_EQ(answer.error, -ENOENT);
     ASSERT_EQ(asked.erase(answer.unique), 1U);
   }
-  loop.Stop();
-  serving.join();
+  EXPECT_EQ(End(), 0);
 }
 
 }  // namespace
