@@ -82,7 +82,7 @@ class Progress:
         self.terminal = sys.stderr.isatty()
 
     def pass_over(self, name, done):
-        self.done = max(self.done, done - 1)
+        self.done = done - 1
         self.step(f"{name}: passed over")
 
     def step(self, text):
@@ -132,12 +132,24 @@ COSTS = {"sequential write, incompressible, fsync": ("write_per_gib", lambda s: 
          "create files of 4 KiB": ("create_us", lambda s: s.small / 1e6)}
 
 
-# Rows of small files that took a peer longer than that in the first round are not repeated.
+# Rows of small files that took a peer longer than that in a round are not repeated.
 LONG_SECONDS = 600
 
 
-def in_one_line(failure):
-    return "; ".join(filter(None, str(failure).splitlines()))
+def note_missing(report, name, failure):
+    said = "; ".join(filter(None, str(failure).splitlines()))
+    entry = report["missing"].setdefault(name, {"why": said, "rounds": []})
+    entry["rounds"].append(report["rounds"])
+
+
+def end_after_clean_up(*_):
+    """For SIGTERM: a peer that is up is brought down first, and a second signal does not stop that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
+def is_ending():
+    return signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
 def measure(peer, rows, sizes, options, tree, report, progress):
@@ -156,13 +168,11 @@ def measure(peer, rows, sizes, options, tree, report, progress):
         try:
             value = row.measure(context)
         except (RuntimeError, OSError) as failure:
-            report["missing"][f"{peer.name}, {row.name}"] = in_one_line(failure)
+            note_missing(report, f"{peer.name}, {row.name}", failure)
             value = None
         result["rounds"].setdefault(peer.name, []).append(value)
         if row.small:
             small_seconds += time.monotonic() - begin
-        if small_seconds > LONG_SECONDS:
-            report["once"][peer.name] = small_seconds / 60
         if row.name in COSTS and before is not None and value is not None:
             key, amount = COSTS[row.name]
             cost = entry.setdefault("cost", {"write_per_gib": [], "read_per_gib": [],
@@ -171,6 +181,8 @@ def measure(peer, rows, sizes, options, tree, report, progress):
         if "cost" in entry and peer.pids:
             entry["cost"]["peak_bytes"] = max(entry["cost"].get("peak_bytes", 0),
                                               peer.peak_bytes())
+    if small_seconds > LONG_SECONDS:
+        report["once"][peer.name] = small_seconds / 60
 
 
 def main(argv):
@@ -186,25 +198,26 @@ def main(argv):
               "device": {}, "peers": {}, "missing": {}, "once": {},
               "rows": [{"name": row.name, "unit": row.unit,
                         "lower_is_better": row.lower_is_better, "rounds": {}} for row in rows]}
-    # A peer that is up is brought down before the end, whoever asks for it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, end_after_clean_up)
     progress = Progress(options.rounds * len(options.chosen) * len(rows))
-    with tempfile.TemporaryDirectory(prefix="varve-bench-", dir=options.directory) as work:
+    with tempfile.TemporaryDirectory(prefix=peers.WORK_PREFIX, dir=options.directory) as work:
         report["device"] = device_figures(Path(work))
         tree = None if options.quick else workloads.make_source_tree(work)
-        if tree is None and not options.quick:
-            report["missing"]["source tree"] = "apt-get install linux-source"
         for begun in range(1, options.rounds + 1):
             report["rounds"] = begun
-            for kind in options.chosen:
+            if tree is None and not options.quick:
+                note_missing(report, "source tree", "apt-get install linux-source")
+            for place, kind in enumerate(options.chosen, 1):
                 try:
                     with kind(work, options.build) as peer:
                         measure(peer, list(zip(rows, report["rows"])), sizes, options, tree, report,
                                 progress)
                 except (peers.Unavailable, RuntimeError, OSError) as why:
-                    report["missing"][kind.name] = in_one_line(why)
-                    progress.pass_over(kind.name, len(rows) * (options.chosen.index(kind) + 1 +
-                                       len(options.chosen) * (begun - 1)))
+                    if is_ending():  # and bringing it down has failed
+                        sys.exit(128 + signal.SIGTERM)
+                    note_missing(report, kind.name, why)
+                    progress.pass_over(kind.name, len(rows) * (place + len(options.chosen) *
+                                                               (begun - 1)))
                 reports.write(report, options.output)  # what there is, should the next one be cut short
     if options.json:
         print(json.dumps(report))

@@ -63,6 +63,23 @@ def drop_caches():
         file.write("3")
 
 
+# A directory of that name holds all that a bench makes; `remove_left` knows its own by it.
+WORK_PREFIX = "varve-bench-"
+
+
+def remove_left(name, show, *removals):
+    """Removes what a bench that was killed has left under this name: what `show` shows to lie in a
+    bench's directory. What is there and lies elsewhere is not ours: Unavailable."""
+    shown = subprocess.run(show, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                           check=False)
+    if shown.returncode != 0:
+        return
+    if f"/{WORK_PREFIX}" not in shown.stdout:
+        raise Unavailable(f"{name} is there, and it is not ours to use")
+    for removal in removals:
+        subprocess.run(removal, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 class Peer:
     """One filesystem. Subclasses say up() and down()."""
 
@@ -132,8 +149,13 @@ class Peer:
     def peak_bytes(self):
         if not self.pids:
             return None
-        return sum(int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
-                   for pid in self.pids) * 1024
+        kilobytes = 0
+        for pid in self.pids:
+            said = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+            if said is None:
+                raise RuntimeError(f"process {pid} of {self.name} has ended")
+            kilobytes += int(said[1])
+        return kilobytes * 1024
 
     def raw_bytes(self):
         """Bytes taken from the disks below, redundancy and history included."""
@@ -167,7 +189,8 @@ class Foreground(Peer):
     def up(self):
         log = open(self.work / "log", "ab")
         self.process = subprocess.Popen([str(part) for part in self.command()], stdout=log,
-                                        stderr=log, stdin=subprocess.DEVNULL)
+                                        stderr=log, stdin=subprocess.DEVNULL,
+                                        start_new_session=True)
         self.pids = [self.process.pid]
 
         def ready():

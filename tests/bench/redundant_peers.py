@@ -11,8 +11,8 @@ import signal
 import subprocess
 import time
 
-from peers import (SHELVES, Bindfs, Mergerfs, Null, Peer, Plain, Unavailable, drop_caches, is_mounted,
-                   need, run, timed, wait_for)
+from peers import (SHELVES, Bindfs, Mergerfs, Null, Peer, Plain, Unavailable, drop_caches,
+                   is_mounted, need, remove_left, run, timed, wait_for)
 
 
 class Btrfs(Peer):
@@ -110,7 +110,7 @@ class Gluster(Peer):
         wait_for(lambda: subprocess.run(["gluster", "volume", "info"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, check=False).returncode == 0,
                  "glusterd", 60)
-        self._delete()  # what a bench that was killed has left
+        self._delete()
         self.lost = []
         self.host = run("hostname").strip()
         self.bricks = [self.work / f"brick{shelf}" for shelf in range(SHELVES)]
@@ -170,17 +170,23 @@ class Gluster(Peer):
         return not re.search(r"Total Number of entries: *[1-9]", said)
 
     def down(self):
-        super().down()
-        if getattr(self, "daemon", None) is None:
-            return
-        self._delete()
-        os.killpg(self.daemon.pid, signal.SIGTERM)
-        self.daemon.wait()
+        try:
+            super().down()
+        finally:
+            if getattr(self, "daemon", None) is not None:
+                self._end()
+
+    def _end(self):
+        try:
+            self._delete()
+        finally:
+            os.killpg(self.daemon.pid, signal.SIGTERM)
+            self.daemon.wait()
 
     def _delete(self):
-        for words in (("volume", "stop", self.volume, "force"), ("volume", "delete", self.volume)):
-            subprocess.run(["gluster", "--mode=script", *words], check=False,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        volume = ["gluster", "--mode=script", "volume"]
+        remove_left(f"gluster's volume {self.volume}", [*volume, "info", self.volume],
+                    [*volume, "stop", self.volume, "force"], [*volume, "delete", self.volume])
 
 
 class ZfsFuse(Peer):
@@ -202,11 +208,11 @@ class ZfsFuse(Peer):
             images.append(image)
         log = open(self.work / "log", "ab")
         self.daemon = subprocess.Popen(["zfs-fuse", "--no-daemon"], stdout=log, stderr=log,
-                                       stdin=subprocess.DEVNULL)
+                                       stdin=subprocess.DEVNULL, start_new_session=True)
         wait_for(lambda: subprocess.run(["zpool", "list"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, check=False).returncode == 0,
                  "zfs-fuse")
-        self._destroy()  # what a bench that was killed has left
+        self._destroy()
         run("zpool", "create", "-f", "-m", self.root, self.pool, "raidz2", *images)
         run("zfs", "set", "compression=on", self.pool)
         self.pids = [self.daemon.pid]
@@ -248,13 +254,15 @@ class ZfsFuse(Peer):
     def down(self):
         if getattr(self, "daemon", None) is None:
             return
-        self._destroy()
-        self.daemon.terminate()
-        self.daemon.wait()
+        try:
+            self._destroy()
+        finally:
+            self.daemon.terminate()
+            self.daemon.wait()
 
     def _destroy(self):
-        subprocess.run(["zpool", "destroy", "-f", self.pool], check=False,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        remove_left(f"the pool {self.pool}", ["zpool", "status", self.pool],
+                    ["zpool", "destroy", "-f", self.pool])
 
 
 class Varve(Peer):

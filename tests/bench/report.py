@@ -63,6 +63,12 @@ def costs(report):
     return "\n".join(lines)
 
 
+def in_rounds(missing, report):
+    if len(missing["rounds"]) == report["rounds"]:
+        return ""
+    return ", round " + " and ".join(map(str, missing["rounds"]))
+
+
 def markdown(report):
     parts = [f"Measured {report['when']}, `{report['command']}`, {report['machine']}; medians of "
              f"{report['rounds']} rounds, in brackets how many times better than "
@@ -72,12 +78,13 @@ def markdown(report):
             f"{name} {figure(value)} {unit}" for name, (value, unit) in report["device"].items()) +
             ".")
     if report["once"] and report["rounds"] > 1:
-        parts.append("Rows of small files and rebuilding measured in the first round only, for the "
-                     "minutes they took: " + ", ".join(
+        parts.append("Rows of small files and rebuilding measured in fewer rounds, for the minutes "
+                     "they took: " + ", ".join(
                          f"{name} ({spent:.0f})" for name, spent in report["once"].items()) + ".")
     if report["missing"]:
-        parts.append("Not measured:\n" + "\n".join(f"- {name}: {why}"
-                                                   for name, why in report["missing"].items()))
+        parts.append("Not measured:\n" + "\n".join(
+            f"- {name}{in_rounds(entry, report)}: {entry['why']}"
+            for name, entry in report["missing"].items()))
     return "\n\n".join(parts) + "\n"
 
 
