@@ -13,8 +13,8 @@ inline constexpr std::size_t kPageAlign = 4096;
 
 // Memory of any alignment with a page more, and before the boundary where it begins. Not aligned
 // operator new: with glibc before 2.38 what that gave back is a little too short for the next of
-// its size, so that it is taken anew again and again (docs/BENCHMARKS.md, "read
-// with disks gone").
+// its size, so that it is taken anew again and again (docs/BENCHMARKS.md, "read with
+// disks gone").
 struct AlignedDelete {
   void operator()(std::byte* bytes) const {
     std::byte* begin = nullptr;

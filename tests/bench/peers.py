@@ -68,8 +68,8 @@ WORK_PREFIX = "varve-bench-"
 
 
 def remove_left(name, show, *removals):
-    """Removes what a bench that was killed has left under this name: what `show` shows to lie in a
-    bench's directory. What is there and lies elsewhere is not ours: Unavailable."""
+    """Removes what a bench has made under this name, this one or one that was killed: what `show`
+    shows to lie in a bench's directory. What is there and lies elsewhere is not ours: Unavailable."""
     shown = subprocess.run(show, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                            check=False)
     if shown.returncode != 0:
